@@ -4,7 +4,8 @@
         bank.withdraw(2, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
-And to those who replicate a class of their own: `Service`, `ObjectService`, `update`, `query` (docs/your-own-class.md).
+And to those who replicate a class of their own: `Service`, `ObjectService`, `update`, `query`
+(docs/your-own-class.md).
 
 The errors are in `bankrmi.errors`, the same for asyncio in `bankrmi.aio`.
 Rule: importing `bankrmi` is cheap; Pyro5 and the rest are loaded by the first use of a name.

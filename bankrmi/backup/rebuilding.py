@@ -45,7 +45,8 @@ def rebuild(
 ) -> str:
     """Make the database at `path`, with the journal up to action id `end`; return its incarnation.
 
-    `machine` is what is replicated, if that is not the accounts of a bank. The database is closed then, and not durable yet (see `storage.copying.put_in_place`). Raises OperationFailed.
+    `machine` is what is replicated, if that is not the accounts of a bank. The database is closed then, and
+    not durable yet (see `storage.copying.put_in_place`). Raises OperationFailed.
     """
     check_room(path.parent, sum(link.path.stat().st_size for link in chain.links))
     try:

@@ -100,7 +100,8 @@ def restore(
 
 
 def _machine(configuration: Configuration, chain: Chain) -> StateMachine | None:
-    """Return the class whose state this is; None if it is a bank's.  Raises InvalidRequest if it is another one."""
+    """Return the class whose state this is; None if it is a bank's.  Raises InvalidRequest if it is another
+    one."""
     held, description = chain.served_class, None
     if configuration.serves is not None:
         description = load(configuration.serves, configuration.path.parent)

@@ -3,8 +3,8 @@
     begin ──> pieces ──> is all of it acknowledged? ──> labelled, checked, in its place
                              └─ asked again for a while; a record that was rolled back: back up again
 
-Rule 1: what is in the copy, and not known to be acknowledged, is waited for; it is not left out, since what it
-        changed is in the tables.
+Rule 1: what is in the copy, and not known to be acknowledged, is waited for; it is not left out, since what
+        it changed is in the tables.
 Rule 2: it is checked as any backup is, before it gets its name: journal, tables, and what takes them back.
 """
 
@@ -168,7 +168,8 @@ def _wait_until_acknowledged(fetch: Fetch, tip: Position) -> None:
         except InvalidRequest:
             if time.monotonic() > deadline:
                 raise OperationFailed(
-                    f"{fetch.server} hears of nothing acknowledged: no backup was written; `bankrmi why` says more"
+                    f"{fetch.server} hears of nothing acknowledged: no backup was written; "
+                    "`bankrmi why` says more"
                 ) from None
             time.sleep(PAUSE_SECONDS)
             continue

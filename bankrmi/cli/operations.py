@@ -163,8 +163,9 @@ def _outcome_of_call(
 def export(invocation: Invocation, file: Path | None, server: str | None) -> None:
     """Write the ledger as it is now; or the state of a class that is served.
 
-    CSV, or of a class a line of JSON for each row, to FILE or standard output. A plain FILE is replaced as a whole, and keeps its mode; a device, a pipe
-    or a link is written into. It is one consistent state; its action id is printed on standard error.
+    CSV, or of a class a line of JSON for each row, to FILE or standard output. A plain FILE is replaced as a
+    whole, and keeps its mode; a device, a pipe or a link is written into. It is one consistent state; its
+    action id is printed on standard error.
     """
     from bankrmi import client
 

@@ -301,7 +301,8 @@ def _class_versions(facts: Facts) -> Iterator[DoctorFinding]:
                 "class-version",
                 name,
                 foreign(one["migration"], 300),
-                "if it failed: mend the migration, replace the module on all servers, and start them again, one "
+                "if it failed: mend the migration, replace the module on all servers, "
+                "and start them again, one "
                 "after the other; else do what it waits for",
             )
 

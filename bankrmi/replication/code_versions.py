@@ -1,10 +1,13 @@
-"""Which versions of what is replicated a server's code knows: of a class that was changed, old and new (S5, S6).
+"""Which versions of what is replicated a server's code knows: of a class that was changed, old and new (S5,
+S6).
 
-A *version* is of the state, so it is the same at an action id in all copies. What is replicated begins with one, and a
-migration, which is a record, makes the next one of it. Code runs some versions, and can migrate from some.
+A *version* is of the state, so it is the same at an action id in all copies. What is replicated begins with
+one, and a migration, which is a record, makes the next one of it. Code runs some versions, and can migrate
+from some.
 
 Rule 1: nothing here is agreed on: each server states what its code knows, and the primary goes by that.
-Rule 2: what a stranger states is three small whole numbers and a short text, or it is version 1 of everything.
+Rule 2: what a stranger states is three small whole numbers and a short text, or it is version 1 of
+        everything.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["MIGRATIONS", "CodeVersions", "migration_session", "migration_target"]
+__all__ = ["MIGRATIONS", "VERSION_1", "CodeVersions", "migration_session", "migration_target"]
 
 MIGRATIONS = "~version-"
-"""What the sessions of migrations begin with, which no client can name; the version that comes of it follows."""
+"""What the sessions of migrations begin with, which no client can name; the version that comes of it
+follows."""
 
 _SESSION = re.compile(re.escape(MIGRATIONS) + r"([1-9][0-9]{0,5})")
 _AT_MOST = 999_999
@@ -60,6 +64,10 @@ class CodeVersions(NamedTuple):
             return cls()
         short = type(digest) is str and len(digest) <= _DIGEST_AT_MOST
         return cls(*numbers, digest if short else "")  # type: ignore[arg-type]  # They are numbers: see above.
+
+
+VERSION_1 = CodeVersions()
+"""Of what never was of another version."""
 
 
 def migration_session(target: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions
 from bankrmi.replication.first_view import FirstView
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.leading import Leader
@@ -44,9 +44,9 @@ class Condition:
     what is asked for now is likely to be acknowledged before the view changes.
     So are `queued`, the requests that wait to be decided, and `copies`, the others'; `primary_silent_ms` is
     everybody else's. `anchor` is where the journal begins, `durable` how far this disk holds it.
-    `state_version` is that of this copy, and `code` what this server's code knows; `codes` and `state_versions`
-    are what the others that are connected said of theirs; `why_not_migrated` is why a primary does not begin to
-    make the next version, where its code could ("": it may).
+    `state_version` is that of this copy, and `code` what this server's code knows; `codes` and
+    `state_versions` are what the others that are connected said of theirs; `why_not_migrated` is why a
+    primary does not begin to make the next version, where its code could ("": it may).
     The witness was asked `witness_asked_ms_ago`, and has answered nothing for `witness_silent_ms`.
     """
 
@@ -77,7 +77,7 @@ class Condition:
     is_copying: bool
     is_admitted: bool
     state_version: int = 1
-    code: CodeVersions = CodeVersions()
+    code: CodeVersions = VERSION_1
     codes: Mapping[str, CodeVersions] = field(default_factory=dict)
     state_versions: Mapping[str, int] = field(default_factory=dict)
     why_not_migrated: str | None = None

@@ -55,7 +55,8 @@ class Follower:
     # -- checkpoints -----------------------------------------------------------------------------
 
     def take(self, message: Checkpoint, step: Step) -> Acknowledged | Mismatch | None:
-        """Take a checkpoint of an epoch that is not superseded (A2); return the answer to it, if there is one."""
+        """Take a checkpoint of an epoch that is not superseded (A2); return the answer to it, if there is
+        one."""
         journal = step.journal
         message = matching.above_anchor(journal, message)
         if not matching.holds(journal, message.previous):

@@ -1,4 +1,5 @@
-"""The servers that can be spoken to: which process each is, what is spoken with it, its code, its copies_min."""
+"""The servers that can be spoken to: which process each is, what is spoken with it, its code, its
+copies_min."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ class LinkTable:
         return None if stated is None else stated[0]
 
     def state_version_of(self, server: str) -> int | None:
-        """Return of which version the copy of a server was when it was met, None if it cannot be spoken to."""
+        """Return of which version the copy of a server was when it was met, None if it cannot be spoken
+        to."""
         stated = self._codes.get(server)
         return None if stated is None else stated[1]
 
@@ -95,7 +97,10 @@ class LinkTable:
             if not code.migrates(version):
                 return f"{server} has version {code.newest}, and cannot migrate from {version}"
             if code.newest == own.newest and code.digest and own.digest and code.digest != own.digest:
-                return f"{server} has another version {code.newest}: the module has to be the same on all servers"
+                return (
+                    f"{server} has another version {code.newest}: the module has to be the "
+                    "same on all servers"
+                )
         return ""
 
     def up(self, event: LinkChanged, start_id: str) -> None:

@@ -275,7 +275,8 @@ class Replica:
         return self._office.party.may_be_folded
 
     def why_not_migrated(self) -> str | None:
-        """S6: return why this server decides no migration; "" if it may, None if it leads not, or has none."""
+        """S6: return why this server decides no migration; "" if it may, None if it leads not, or has
+        none."""
         return None if self.primary is None else why_not_migrated(self._this_step())
 
     @property

@@ -100,7 +100,8 @@ def begun(
 
 
 def _too_old(target: str, view: View, step: Step) -> str:
-    """Return why a server cannot lead this view; empty if it can read it, and knows the state's version (S5)."""
+    """Return why a server cannot lead this view; empty if it can read it, and knows the state's version
+    (S5)."""
     spoken, needs = step.links.protocol_with(target), view.needs_protocol
     if spoken < needs:
         return f"{target} speaks bankrmi protocol {spoken}, this view needs {needs}: upgrade it"

@@ -203,7 +203,8 @@ class CopyServer:
             copy.call.fail(OperationFailed(why))
 
     def read(self, name: object, offset: object, at_most: int | None = None) -> bytes:
-        """Return a chunk of a copy, of `at_most` bytes, unless a larger one is no trouble; empty at its end."""
+        """Return a chunk of a copy, of `at_most` bytes, unless a larger one is no trouble; empty at its
+        end."""
         copy = self._whole(name)
         if type(offset) is not int or not 0 <= offset < 1 << 62:
             raise InvalidRequest("a copy is read from a byte on, which is a whole number")

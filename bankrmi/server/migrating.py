@@ -5,9 +5,10 @@
              └─> propose the migration ──> done: the next one, if there is one
                                         └> it failed: say so; try again with more time, or in another process
 
-Rule 1: nothing is decided here. A migration is a request as any other, and the machine runs it from the version
-        before and from no other: one that is proposed twice does nothing the second time.
-Rule 2: while automatic takeover is paused a migration may take long: nobody leads in the place of who is silent.
+Rule 1: nothing is decided here. A migration is a request as any other, and the machine runs it from the
+        version before and from no other: one that is proposed twice does nothing the second time.
+Rule 2: while automatic takeover is paused a migration may take long: nobody leads in the place of who is
+        silent.
 """
 
 from __future__ import annotations

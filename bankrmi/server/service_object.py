@@ -7,8 +7,8 @@
 Rule 1: a call is answered exactly once, by the rules or, when it has waited too long, with `InDoubt`.
 Rule 2: arguments are checked against the class before the rules see them; who may wait, `admission` says.
 Rule 3: nothing of the class is run here.
-Rule 4: what can be called is what the class has in the version of the state. A server that does not lead may not
-        know which that is: what it does not know it refuses to nobody for good, and sends him on.
+Rule 4: what can be called is what the class has in the version of the state. A server that does not lead may
+        not know which that is: what it does not know it refuses to nobody for good, and sends him on.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ class ServiceObject:
     def _bound(
         self, name: Any, kind: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[Method, tuple[list[Any], dict[str, Any]]]:
-        """Return the method, and what it is to be called with; raises InvalidRequest, or who may know more."""
+        """Return the method, and what it is to be called with; raises InvalidRequest, or who may know
+        more."""
         if not isinstance(name, str):
             raise InvalidRequest(f"a method is called by its name, not by a {type(name).__name__}")
         version = self._state_version()

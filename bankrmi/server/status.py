@@ -85,7 +85,8 @@ def status_of(
 
 
 def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
-    """Return what this server waits for, None if it is primary or standby, and can do what is asked of that."""
+    """Return what this server waits for, None if it is primary or standby, and can do what is asked of
+    that."""
     if (other := _why_of_another_version(shown)) is not None:
         return other
     match shown.role:
@@ -120,10 +121,14 @@ def _has_another_version(newest: int, what: str) -> str:
 
 
 def migration_in_words(name: str, shown: Condition, failure: Failure | None) -> str | None:
-    """Return what keeps the state from the newest version of the class, or that nothing does; None if it has it."""
+    """Return what keeps the state from the newest version of the class, or that nothing does; None if it has
+    it."""
     code, version = shown.code, shown.state_version
     if failure is not None:
-        return f"{name} stays at version {version}, since migrate_{version}_to_{version + 1} failed: {failure.words}"
+        return (
+            f"{name} stays at version {version}, since "
+            f"migrate_{version}_to_{version + 1} failed: {failure.words}"
+        )
     if shown.why_not_migrated is None or version >= code.newest:
         return None
     waits = shown.why_not_migrated or "it is about to be made"

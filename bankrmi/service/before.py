@@ -1,7 +1,8 @@
 """The tables as a migration found them, kept in the same database until nobody takes the migration back (S7).
 
-A changeset knows of rows, and not of tables. So before a migration begins, the rows of all tables of the service are
-copied into tables of ours, by SQLite itself, and what was said to make them; all in the transaction of the record.
+A changeset knows of rows, and not of tables. So before a migration begins, the rows of all tables of the
+service are copied into tables of ours, by SQLite itself, and what was said to make them; all in the
+transaction of the record.
 
 Rule 1: taken back, every table is as it was: rows, row ids, indexes, triggers and views.
 Rule 2: one migration is kept at a time: the one before is acknowledged when the next one is decided (S6).
@@ -26,6 +27,7 @@ _SCHEMA = (
     " ORDER BY rowid"
 )
 _TABLES = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL ORDER BY rowid"
+_NOTE = f"INSERT INTO {KEPT_TABLES} VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - ours
 _ROWS_AT_ONCE = 500
 _DIGEST_BYTES = 8
 
@@ -52,14 +54,13 @@ def keep_tables(database: apsw.Connection) -> None:
     for name, sql in tables:
         number += 1
         columns = _columns(database, name)
-        said = f"INSERT INTO {KEPT_TABLES} VALUES (?, 'table', ?, ?, ?)"
-        database.execute(said, (number, name, sql, ", ".join(columns)))
+        database.execute(_NOTE, (number, "table", name, sql, ", ".join(columns)))
         kept = f"{KEPT_TABLES}_{number}"  # Its columns have no types: what is in them stays what it is.
         database.execute(f"CREATE TABLE {kept} ({', '.join(f'c{place}' for place in range(len(columns)))})")
         database.execute(f"INSERT INTO {kept} SELECT {', '.join(columns)} FROM {quoted(name)}")  # noqa: S608 - names of SQLite's own
     for kind, name, _, sql in others:
         number += 1
-        database.execute(f"INSERT INTO {KEPT_TABLES} VALUES (?, ?, ?, ?, '')", (number, kind, name, sql))  # noqa: S608 - ours
+        database.execute(_NOTE, (number, kind, name, sql, ""))
 
 
 def _is_not_its(name: str) -> bool:
@@ -67,7 +68,8 @@ def _is_not_its(name: str) -> bool:
 
 
 def _columns(database: apsw.Connection, table: str) -> list[str]:
-    """Return what a row of a table is made again of, as SQL: the row id, if it has one of its own, and columns."""
+    """Return what a row of a table is made again of, as SQL: the row id, if it has one of its own, and
+    columns."""
     listed: list[Any] = database.execute(
         "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (table,)
     ).fetchall()
@@ -128,7 +130,8 @@ def forget_tables(database: apsw.Connection) -> None:
 
 
 def digests_of_tables(database: apsw.Connection) -> dict[str, str]:
-    """Return a digest of every table of the service, columns and rows, and one of what else was made (`*`)."""
+    """Return a digest of every table of the service, columns and rows, and one of what else was made
+    (`*`)."""
     digests = {name: _digest_of(database, name) for name in table_names(database)}
     others: list[Any] = database.execute(
         "SELECT type, name, tbl_name FROM sqlite_schema WHERE type <> 'table' ORDER BY type, name"

@@ -23,9 +23,9 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from random import Random
 from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from bankrmi.errors import ConfigurationError, InvalidRequest
@@ -93,8 +93,8 @@ class Service:
     change the state, and are run on every copy, so they go by nothing that differs from one to another:
     `now`, `random` and `new_id` are the same on all of them. Methods marked `query` change nothing.
 
-    When the class is changed, it gets the next `version`, and a method `migrate_1_to_2` that makes of its tables
-    what the new methods expect; `previous` is the class as it was, by which calls are done until then.
+    When the class is changed, it gets the next `version`, and a method `migrate_1_to_2` that makes of its
+    tables what the new methods expect; `previous` is the class as it was, by which calls are done until then.
     """
 
     version: ClassVar[int] = 1
@@ -378,7 +378,8 @@ def _check_migrations(kind: type[Service]) -> None:
         where = f"{kind.__name__}.{name}"
         if after != before + 1 or not 1 < after <= kind.version:
             raise ConfigurationError(
-                f"{where} is none of this class's migrations: it has version {kind.version}, and they go from "
+                f"{where} is none of this class's migrations: it has version "
+                f"{kind.version}, and they go from "
                 "each version to the next one"
             )
         if hasattr(function, _MARK) or len(inspect.signature(function).parameters) != 1:

@@ -1,7 +1,7 @@
 """A dict that is an attribute of an object, and notices what of it may have changed.
 
-Rule 1: whoever gets a value out of it may change that in its place; so what it was is packed first. Of what cannot
-        be changed in its place nothing is noted until another value is put there.
+Rule 1: whoever gets a value out of it may change that in its place; so what it was is packed first. Of what
+        cannot be changed in its place nothing is noted until another value is put there.
 Rule 2: it is a dict in all that can be asked of it, its order as well.
 Rule 3: `before` has what was at each key that was touched: nothing else is looked at in the end.
 """
@@ -72,7 +72,7 @@ class WatchedDict(KeptDict):
         return value
 
     def get(self, key: Any, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - `get` is this
 
     def __iter__(self) -> Iterator[Any]:
         return super().__iter__()

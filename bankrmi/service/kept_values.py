@@ -1,10 +1,11 @@
 """Values of an object's attributes as the database keeps them, and back as what they were.
 
-Rule 1: kept are None, bool, int of up to 64 bits, float, str, bytes, lists, tuples, dicts, and dataclasses of those.
-        What comes back is equal, and of the same types; nothing is shared with what was given.
-Rule 2: a dataclass is known by its name, and found in the module of the class alone: what a database says makes
-        nothing else.
-Rule 3: what is not kept is refused in a sentence: sets, whose order differs from one copy to another; objects.
+Rule 1: kept are None, bool, int of up to 64 bits, float, str, bytes, lists, tuples, dicts, and dataclasses of
+        those. What comes back is equal, and of the same types; nothing is shared with what was given.
+Rule 2: a dataclass is known by its name, and found in the module of the class alone: what a database says
+        makes nothing else.
+Rule 3: what is not kept is refused in a sentence: sets, whose order differs from one copy to another;
+        objects.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _TUPLE, _DATACLASS = 1, 2
 
 
 class KeptDict(dict[Any, Any]):
-    """A dict that is kept key by key; see `kept_dict`, which makes those that notice what is done with them."""
+    """A dict that is kept key by key; see `kept_dict`, which makes those that notice what is done with
+    them."""
 
 
 class KeptValues:
@@ -65,7 +67,8 @@ class KeptValues:
         if dataclasses.is_dataclass(kind):
             if self._found(kind.__qualname__) is not kind:
                 raise NotPlain(
-                    f"a {kind.__name__}, which is no dataclass of the module {self._module}: it would not be found again"
+                    f"a {kind.__name__}, which is no dataclass of the module "
+                    f"{self._module}: it would not be found again"
                 )
             fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
             return msgpack.ExtType(_DATACLASS, self.packed([kind.__qualname__, fields]))

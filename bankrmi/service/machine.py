@@ -9,8 +9,8 @@ Rule 3: a call that was done is run by every copy, and has to come out alike: it
         its changes. The copy that comes to something else stops, at that very action id (S3).
 Rule 4: a statement that writes, and is interrupted, takes its whole transaction with it. So there is nothing
         in it but the call: what was decided before is written first (`own_transactions`).
-Rule 5: a migration is run once, on every copy, at the same action id, from the version before and no other; what
-        it found is kept beside it until it is acknowledged (S6, S7).
+Rule 5: a migration is run once, on every copy, at the same action id, from the version before and no other;
+        what it found is kept beside it until it is acknowledged (S6, S7).
 Rule 6: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
 """
 
@@ -139,7 +139,8 @@ class ServiceMachine:
             )
 
     def _columns_made(self, opened_by: Description | None = None) -> dict[str, list[Any]]:
-        """Return the columns of all tables that `create` makes; or that of another class, and the migration."""
+        """Return the columns of all tables that `create` makes; or that of another class, and the
+        migration."""
         machine = ServiceMachine(opened_by or self._description)
         machine.attach(open_in_memory())
         machine.open()
@@ -266,12 +267,14 @@ class ServiceMachine:
     def _differs(self, call: Called, action_id: int, what: str) -> BrokenInvariant:
         where = f"{self._description.name}.{call.method} at action id {action_id}"
         return BrokenInvariant(
-            f"{where} comes out differently here ({what}): it goes by something that is not the same on every "
+            f"{where} comes out differently here ({what}): it goes by something "
+            "that is not the same on every "
             "copy, or the module is another one"
         )
 
     def _migrate(self, target: int, moment: Moment, limit_ms: float) -> dict[str, str]:
-        """Make the next version of the tables; return their digests.  Raises Raised: then nothing is changed."""
+        """Make the next version of the tables; return their digests.  Raises Raised: then nothing is
+        changed."""
         database = self._database
 
         def work(migration: Callable[[], None]) -> dict[str, str]:

@@ -2,12 +2,15 @@
 
     object_state: attribute, key, position, value
         self.count = 3                 ("count", nothing, 0, 3)
-        self.items = {"a": …, "b": …}  ("items", nothing, 0, nothing), ("items", "a", 1, …), ("items", "b", 2, …)
+        self.items = {"a": …, "b": …}  ("items", nothing, 0, nothing), ("items", "a", 1, …), ("items", "b", 2,
+        …)
 
-Rule 1: between calls, what is in memory is what the rows say; a call that fails leaves nothing in memory either.
-Rule 2: what is written is a function of the rows and of what the object holds then: all copies write the same, order of
-        keys included, whenever each of them was started.
-Rule 3: nothing is shared between two attributes, or two keys, nor with what was given: what was written is read back.
+Rule 1: between calls, what is in memory is what the rows say; a call that fails leaves nothing in memory
+        either.
+Rule 2: what is written is a function of the rows and of what the object holds then: all copies write the
+        same, order of keys included, whenever each of them was started.
+Rule 3: nothing is shared between two attributes, or two keys, nor with what was given: what was written is
+        read back.
 Rule 4: what is too large, or cannot be kept, is refused in a sentence, by its place.
 """
 
@@ -38,6 +41,7 @@ _PUT = f"INSERT OR REPLACE INTO {OBJECT_TABLE} VALUES (?, ?, ?, ?)"  # noqa: S60
 _CHANGE = f"UPDATE {OBJECT_TABLE} SET value = ? WHERE attribute = ? AND key = ?"  # noqa: S608 - ours
 _REMOVE = f"DELETE FROM {OBJECT_TABLE} WHERE attribute = ? AND key = ?"  # noqa: S608 - ours
 _REMOVE_ALL = f"DELETE FROM {OBJECT_TABLE} WHERE attribute = ?"  # noqa: S608 - ours
+_BYTES = f"SELECT total(length(key) + length(value)) FROM {OBJECT_TABLE} WHERE attribute = ?"  # noqa: S608 - ours
 _NO_KEY = b""
 _IS_DICT = b""
 _KEY_SHOWN_AT_MOST = 60
@@ -118,7 +122,8 @@ class ObjectState:
     # -- the end of a call -----------------------------------------------------------------------
 
     def changed(self) -> str:
-        """Return what a call has changed, as its author calls it; nothing if that is nothing.  Raises NotPlain."""
+        """Return what a call has changed, as its author calls it; nothing if that is nothing.  Raises
+        NotPlain."""
         for name, before in self._before.items():
             value = self._content(name)
             if value is not before and not (isinstance(value, bytes) and value == before):
@@ -144,7 +149,8 @@ class ObjectState:
                 yield name, value
 
     def write(self) -> None:
-        """Write what a call has changed.  Raises NotPlain, or OverflowError: then the rows have to be taken back."""
+        """Write what a call has changed.  Raises NotPlain, or OverflowError: then the rows have to be taken
+        back."""
         self._is_read = False  # Until all of it is there.
         self._write()
         self._settle()
@@ -157,12 +163,14 @@ class ObjectState:
             self._write_attribute(name)
         if self._bytes > TOTAL_BYTES_AT_MOST:
             raise OverflowError(
-                f"the attributes take more than {TOTAL_BYTES_AT_MOST >> 20} MiB: what is so large belongs in tables "
+                f"the attributes take more than {TOTAL_BYTES_AT_MOST >> 20} MiB: what "
+                "is so large belongs in tables "
                 "(bankrmi.Service)"
             )
 
     def end_query(self) -> None:
-        """Raise PermissionError if a query has changed something; and have in memory what was there before it."""
+        """Raise PermissionError if a query has changed something; and have in memory what was there before
+        it."""
         if not self._before and not any(True for _ in self._own_dicts()):
             return
         try:
@@ -234,13 +242,7 @@ class ObjectState:
         if value is before:
             return
         if isinstance(before, WatchedDict):
-            self._bytes -= sum(
-                len(key) + len(content)
-                for key, content in self._tables.execute(
-                    f"SELECT key, value FROM {OBJECT_TABLE} WHERE attribute = ?",
-                    (name,),  # noqa: S608 - ours
-                )
-            )
+            self._bytes -= int(self._tables.execute(_BYTES, (name,)).value)
             self._tables.execute(_REMOVE_ALL, (name,))
             before = ABSENT
         if value is ABSENT:
@@ -275,7 +277,8 @@ class ObjectState:
             raise NotPlain(f"{_place(name, key)} cannot be kept: it is, or holds, {error}") from None
         if len(content) > VALUE_BYTES_AT_MOST:
             raise OverflowError(
-                f"{_place(name, key)} takes {len(content)} bytes, at most {VALUE_BYTES_AT_MOST} are kept as one value: "
+                f"{_place(name, key)} takes {len(content)} bytes, at most {VALUE_BYTES_AT_MOST} are kept "
+                "as one value: "
                 "a dict that is an attribute is kept key by key"
             )
         return content
@@ -283,7 +286,8 @@ class ObjectState:
     def _row_key(self, name: str, key: object) -> bytes:
         if not is_row_key(key):
             raise NotPlain(
-                f"{_place(name, key)} cannot be kept: its key is a {type(key).__name__}, and text, bytes, int and "
+                f"{_place(name, key)} cannot be kept: its key is a {type(key).__name__}, and "
+                "text, bytes, int and "
                 "tuples of those can be one"
             )
         return self._values.packed(key)

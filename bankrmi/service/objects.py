@@ -11,7 +11,8 @@
             return self.items.get(key)
 
 Rule 1: attributes of the object are the state, and all of it; those of the class are constants.
-Rule 2: what holds for tables holds for attributes: an exception leaves them as they were, a query changes none.
+Rule 2: what holds for tables holds for attributes: an exception leaves them as they were, a query changes
+        none.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _OURS = frozenset({"db", "_moment", "_state"})
 class ObjectService(Service):
     """What is replicated; its state are its attributes.
 
-    They hold None, bool, int, float, str, bytes, lists, tuples, dicts and dataclasses of those. `__init__`, without
-    arguments, says what they begin with, once, when the history of the service begins. A dict that is an
-    attribute is kept key by key, so it may be large; anything else is written whole when it has changed.
+    They hold None, bool, int, float, str, bytes, lists, tuples, dicts and dataclasses of those. `__init__`,
+    without arguments, says what they begin with, once, when the history of the service begins. A dict that is
+    an attribute is kept key by key, so it may be large; anything else is written whole when it has changed.
     """
 
     _keeps_attributes: ClassVar[bool] = True
@@ -43,7 +44,8 @@ class ObjectService(Service):
             return object.__getattribute__(self, "_state").get(name)
         except KeyError:
             raise AttributeError(
-                f"{type(self).__name__} has no attribute {name!r}: what there is from the beginning, __init__ sets",
+                f"{type(self).__name__} has no attribute {name!r}: what there is from "
+                "the beginning, __init__ sets",
                 name=name,
                 obj=self,
             ) from None

@@ -82,7 +82,8 @@ class Runner:
             state.forget()
 
     def _state_of(self, version: int) -> ObjectState | None:
-        """Return the attributes of the class in this version, as the database has them; None: it has tables."""
+        """Return the attributes of the class in this version, as the database has them; None: it has
+        tables."""
         state = self._states.get(version)
         if state is None:
             return None
@@ -146,7 +147,8 @@ class Runner:
     def migrate(
         self, target: int, moment: Moment, work: Callable[[Callable[[], None]], T], limit_s: float
     ) -> T:
-        """Return what `work` does, around the migration that it is given; raises Raised. 0: without a limit."""
+        """Return what `work` does, around the migration that it is given; raises Raised. 0: without a
+        limit."""
         found = self._description.migration(target)
         if found is None:
             raise Raised("LookupError", "builtins", f"there is no {migration_name(target)}", None)

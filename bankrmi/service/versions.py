@@ -59,7 +59,8 @@ class Versions:
         return None
 
     def note(self, action_id: int, version: int, failed: str | None = None) -> None:
-        """From this action id on it is of this version; `failed`: it still is, for a migration raised that."""
+        """From this action id on it is of this version; `failed`: it still is, for a migration raised
+        that."""
         row = action_id, version, failed
         self._database.execute("INSERT INTO service_versions VALUES (?, ?, ?)", row)
         self._rows.append(row)

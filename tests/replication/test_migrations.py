@@ -1,4 +1,5 @@
-"""Servers whose code knows other versions of what is replicated; the next version of the state.  Rules S5 and S6."""
+"""Servers whose code knows other versions of what is replicated; the next version of the state.  Rules S5 and
+S6."""
 
 from __future__ import annotations
 

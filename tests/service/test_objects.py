@@ -237,8 +237,11 @@ def test_what_cannot_be_kept_is_refused_and_leaves_everything_as_it_was(
     copy.call("write", "b", "two")
     rows, seen = copy.state(), shown(copy)
     half = (
-        "self.count += 1; self.entries['a'].tags.append('x'); self.nested['a']['b'].append(1); self.words += ['w'];"
-        "x = self.entries.pop('a'); self.entries['c'] = x; self.entries['a'] = x; self.best = x; self.fresh = {};"
+        "self.count += 1; self.entries['a'].tags.append('x'); "
+        "self.nested['a']['b'].append(1); self.words += "
+        "['w'];"
+        "x = self.entries.pop('a'); self.entries['c'] = x; self.entries['a'] = x;"
+        "self.best = x; self.fresh = {};"
     )
     for before in ("", half):
         with pytest.raises(Raised, match=why):

@@ -1,6 +1,8 @@
-"""Two copies of an object against a plain Python object with the same methods: whatever is called, fails, or crashes.
+"""Two copies of an object against a plain Python object with the same methods: whatever is called, fails, or
+crashes.
 
-The twin knows nothing of ours. It is copied deeply after each call; a call that raises leaves its copy of before.
+The twin knows nothing of ours. It is copied deeply after each call; a call that raises leaves its copy of
+before.
 """
 
 from __future__ import annotations

@@ -204,7 +204,10 @@ def test_a_server_with_older_code_says_so_and_waits(changing: Changing) -> None:
         changing.install(FIRST)
         older, leads = cluster.standby(), cluster.primary()
         changing.restart(older, wait=False)
-        why = "the class here is of version 1, and its state is of version 2: replace the module, and start this"
+        why = (
+            "the class here is of version 1, and its state is of version 2: "
+            "replace the module, and start this"
+        )
         changing.until_shown(older, "why", why)
         cluster.wait_until_in_sync(leads)
         assert new.put("apple", 4, 9) == 4, "the others go on"

@@ -76,7 +76,8 @@ FAULTS = [
     ("DROP TRIGGER sees", r"what the migration at action id 5 left \(table \*\)"),
     ("DELETE FROM service_undo WHERE action_id = 8", "what takes back the call at action id 8 is missing"),
     (
-        "UPDATE service_undo SET changes = (SELECT changes FROM service_undo WHERE action_id = 7) WHERE action_id = 8",
+        "UPDATE service_undo SET changes = (SELECT changes FROM service_undo "
+        "WHERE action_id = 7) WHERE action_id = 8",
         "what takes back the call at action id 8 is not what that call changed",
     ),
     (

@@ -17,6 +17,7 @@ from bankrmi.replication.answers import Answers
 from bankrmi.replication.code_versions import MIGRATIONS
 from bankrmi.replication.effects import Decided, IsForgotten, IsStale, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
+from bankrmi.replication.journal import Journal
 from bankrmi.replication.pace import Pace
 from bankrmi.replication.queue import OPERATION_BYTES, RequestQueue
 from bankrmi.replication.record import Record
@@ -115,7 +116,7 @@ class Groups:
             return None if over_by is None else (over_by, event.token, IsForgotten())
         recorded = journal.recorded(session, sequence)
         if recorded is not None:
-            return recorded.action_id, event.token, _recorded(event, recorded, view)
+            return recorded.action_id, event.token, _recorded(event, recorded, view, journal)
         forgotten_by = journal.forgotten(session, sequence)
         if forgotten_by is not None:
             return forgotten_by, event.token, IsForgotten()
@@ -133,10 +134,15 @@ def _decide(event: RequestArrived | OutcomeAsked, view: View, time_us: int, step
     return step.journal.decide(view.epoch, event.request, event.operation_count, event.operations, time_us)
 
 
-def _recorded(event: RequestArrived | OutcomeAsked, recorded: Record, view: View) -> Reply:
-    """The recorded outcome is the answer; but an id that is used for something else is a mistake."""
+def _recorded(
+    event: RequestArrived | OutcomeAsked, recorded: Record, view: View, journal: Journal
+) -> Reply:
+    """The recorded outcome is the answer; but an id that is used for something else is a mistake.
+
+    After a migration the same operations may look otherwise than they did before (S6): then nobody can tell.
+    """
     is_another = isinstance(event, RequestArrived) and recorded.operations != event.operations
-    if is_another and not recorded.cancelled:
+    if is_another and not recorded.cancelled and journal.version == journal.version_at(0):
         return Refusal("this request id was used before, for another operation")
     return Decided(view.history, recorded)
 

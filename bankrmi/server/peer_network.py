@@ -311,7 +311,7 @@ def _greeting(form: Mapping[str, Any]) -> Greeting:
     copies_min = settings.get("copies_min") if isinstance(settings, Mapping) else None
     server, start_id = str(form.get("server")), str(form.get("start_id"))
     copies = copies_min if type(copies_min) is int else 1
-    told = form.get("code")
+    told = settings.get("code") if isinstance(settings, Mapping) else None
     version = told.get("state") if isinstance(told, Mapping) else None
     state_version = version if type(version) is int and version >= 1 else 1
     return Greeting(server, start_id, copies, code=CodeVersions.of_stated(told), state_version=state_version)

@@ -286,7 +286,12 @@ class _Process:
             rates=rates_of(configuration),
             operations_per_request=limits.operations_per_request,
             timeout_ms=timeout_ms,
+            look_otherwise=self._was_migrated,
         )
+
+    def _was_migrated(self) -> bool:
+        journal = self._driver.journal
+        return journal.version != journal.version_at(0)
 
     def _account(
         self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork

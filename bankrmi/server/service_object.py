@@ -156,7 +156,7 @@ class ServiceObject:
         """Return the method, and what it is to be called with; raises InvalidRequest, or who may know
         more."""
         if not isinstance(name, str):
-            raise InvalidRequest(f"a method is called by its name, not by a {type(name).__name__}")
+            raise InvalidRequest(f"{self._name} has no method {name!r:.80}: it is called by its name")
         version = self._state_version()
         if version is not None:
             return self._bound_in(version, name, kind, args, kwargs)

@@ -210,14 +210,17 @@ class Method:
         }
         self._result = Annotation(hints["return"]) if "return" in hints else None
 
-    def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def bound(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, whole: bool = True
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it
-        takes."""
+        takes. `whole`: with the defaults of those that are not given."""
         try:
             given = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidRequest(f"{self.name} does not take these arguments: {error}") from None
-        given.apply_defaults()
+        if whole:
+            given.apply_defaults()
         return self._each(given, lambda hint, value: plain(value) if hint is None else hint.checked(value))
 
     def made(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:

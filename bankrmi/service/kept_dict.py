@@ -27,6 +27,22 @@ ABSENT = _Absent()
 _NOTHING: Any = object()
 
 
+class _Values(ValuesView[Any]):
+    """As a dict's own, which can be gone through from its end."""
+
+    def __reversed__(self) -> Iterator[Any]:
+        kept: Any = self._mapping
+        return (kept[key] for key in reversed(kept))
+
+
+class _Items(ItemsView[Any, Any]):
+    """Likewise."""
+
+    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
+        kept: Any = self._mapping
+        return ((key, kept[key]) for key in reversed(kept))
+
+
 class WatchedDict(KeptDict):
     """A dict that is kept key by key."""
 
@@ -78,10 +94,10 @@ class WatchedDict(KeptDict):
         return super().__iter__()
 
     def values(self) -> Any:
-        return ValuesView(self)
+        return _Values(self)
 
     def items(self) -> Any:
-        return ItemsView(self)
+        return _Items(self)
 
     def copy(self) -> dict[Any, Any]:
         return dict(self.items())

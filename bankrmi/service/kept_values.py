@@ -45,8 +45,6 @@ class KeptValues:
             content: bytes = msgpack.packb(value, default=self._told, strict_types=True)
         except NotPlain:
             raise
-        except OverflowError:
-            raise NotPlain("an integer of more than 64 bits") from None
         except UnicodeEncodeError:
             raise NotPlain("a text with half a character (a surrogate)") from None
         except (TypeError, ValueError, RecursionError) as error:
@@ -60,6 +58,8 @@ class KeptValues:
     def _told(self, value: object) -> Any:
         """Return what msgpack knows in the place of what it does not."""
         kind = type(value)
+        if kind is int:
+            raise NotPlain("an integer of more than 64 bits")
         if kind is tuple:
             return msgpack.ExtType(_TUPLE, self.packed(list(value)))  # type: ignore[call-overload]
         if isinstance(value, KeptDict):

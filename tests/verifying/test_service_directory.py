@@ -32,6 +32,7 @@ def stopped(
     copy.call("put", "apple", 20)
     copy.call("drop", "pear")
     copy.journal.cancel(1, ("cancelled", 1), 5)
+    copy.journal.commit()
     copy.change(kind)
     if migrates:
         copy.migrate(2)
@@ -64,6 +65,10 @@ def test_one_whose_migration_is_its_newest_record_is_sound(tmp_path: Path) -> No
     assert verdict.faults == ()
 
 
+_ANOTHERS = (
+    "UPDATE service_undo SET changes = (SELECT changes FROM service_undo WHERE action_id = 7) "
+    "WHERE action_id = 8"
+)
 FAULTS = [
     (
         "UPDATE item SET count = 5 WHERE name = 'pear'",
@@ -76,8 +81,7 @@ FAULTS = [
     ("DROP TRIGGER sees", r"what the migration at action id 5 left \(table \*\)"),
     ("DELETE FROM service_undo WHERE action_id = 8", "what takes back the call at action id 8 is missing"),
     (
-        "UPDATE service_undo SET changes = (SELECT changes FROM service_undo "
-        "WHERE action_id = 7) WHERE action_id = 8",
+        _ANOTHERS,
         "what takes back the call at action id 8 is not what that call changed",
     ),
     (

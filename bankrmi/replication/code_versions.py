@@ -58,12 +58,16 @@ class CodeVersions(NamedTuple):
         """Return what another server states; version 1 of everything if that is nothing of the kind."""
         if not isinstance(form, Mapping):
             return cls()
-        numbers = [form.get(name) for name in ("oldest", "newest", "migrates_from")]
-        digest = form.get("digest")
-        if not all(type(number) is int and 1 <= number <= _AT_MOST for number in numbers):
+        oldest, newest, reached = (form.get(name) for name in ("oldest", "newest", "migrates_from"))
+        if not (_is_version(oldest) and _is_version(newest) and _is_version(reached)):
             return cls()
+        digest = form.get("digest")
         short = type(digest) is str and len(digest) <= _DIGEST_AT_MOST
-        return cls(*numbers, digest if short else "")  # type: ignore[arg-type]  # They are numbers: see above.
+        return cls(oldest, newest, reached, digest if short else "")
+
+
+def _is_version(number: Any) -> bool:
+    return type(number) is int and 1 <= number <= _AT_MOST
 
 
 VERSION_1 = CodeVersions()

@@ -62,12 +62,10 @@ class Follower:
         if not matching.holds(journal, message.previous):
             step.commit_if_changed("checkpoint")
             return Mismatch(server=step.server, epoch=message.epoch, number=message.number, tip=step.tip)
-        news = matching.without_known(journal, message.records)
-        if news and not _knows(news, step):
+        if self._bring_in(message, step):
             step.commit_if_changed("checkpoint")
             self._report_unknown(step)
             return None
-        self._bring_in(message, news, step)
         matched = journal.position(message.through)
         assert matched is not None
         step.commit_if_changed("checkpoint")
@@ -100,9 +98,15 @@ class Follower:
             code, version = step.settings.code, step.journal.version
             step.report("takes nothing its code does not know", knows=list(code[:2]), state_version=version)
 
-    def _bring_in(self, message: Checkpoint, news: Sequence[Record], step: Step) -> None:
-        """Make the journal hold the records, and nothing that the primary cannot have (A3)."""
+    def _bring_in(self, message: Checkpoint, step: Step) -> bool:
+        """Make the journal hold the records, and nothing that the primary cannot have (A3).
+
+        Return whether that is refused, since this server's code does not know what is new (S5).
+        """
         journal = step.journal
+        news = matching.without_known(journal, message.records)
+        if news and not _knows(news, step):
+            return True
         if news and news[0].first_id <= step.tip:
             self._roll_back(news[0].first_id - 1, "they conflict with the primary's", step)
         keep = max(message.base.action_id, message.through)
@@ -111,6 +115,7 @@ class Follower:
         if news:
             journal.append(news)
             step.changed = True
+        return False
 
     def _roll_back(self, to: int, why: str, step: Step) -> None:
         removed = step.journal.roll_back(to)

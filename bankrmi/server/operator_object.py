@@ -196,7 +196,8 @@ class OperatorObject:
         except ValueError as error:
             raise refuse(call, f"an argument {error}") from error
         if call.method == "read_copy":
-            call.answer(copies.read(*args, COPY_PIECE_BYTES))
+            name, offset = args
+            call.answer(copies.read(name, offset, COPY_PIECE_BYTES))
         else:
             copies.call(f"an operator at {call.peer.address}", call.method, args, call)
 

@@ -31,7 +31,7 @@ class _Values(ValuesView[Any]):
     """As a dict's own, which can be gone through from its end."""
 
     def __reversed__(self) -> Iterator[Any]:
-        kept: Any = self._mapping
+        kept: Any = self._mapping  # type: ignore[attr-defined]  # As `collections.abc` calls it.
         return (kept[key] for key in reversed(kept))
 
 
@@ -39,7 +39,7 @@ class _Items(ItemsView[Any, Any]):
     """Likewise."""
 
     def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        kept: Any = self._mapping
+        kept: Any = self._mapping  # type: ignore[attr-defined]  # As `collections.abc` calls it.
         return ((key, kept[key]) for key in reversed(kept))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -33,9 +33,10 @@ class Versions:
 
     def load(self) -> None:
         """Know what the database says."""
-        self._rows: list[tuple[int, int, str | None]] = self._database.execute(
+        found: list[Any] = self._database.execute(
             "SELECT action_id, version, failed FROM service_versions ORDER BY action_id"
         ).fetchall()
+        self._rows: list[tuple[int, int, str | None]] = found
 
     @property
     def now(self) -> int:

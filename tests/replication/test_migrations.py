@@ -16,7 +16,6 @@ from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.code_versions import CodeVersions, migration_session, migration_target
 from bankrmi.replication.events import RequestArrived
 from bankrmi.replication.view import View
-from bankrmi.storage.state_machine import Moment
 from tests.replication.histories import comes_back, dies
 from tests.replication.scenario import LEDGER, Bank, running
 
@@ -35,7 +34,7 @@ class Changing(Accounts):
         return [version for at, version in self._versions if at <= action_id][-1]
 
     def apply(
-        self, operations: Sequence[Any], action_id: int, moment: Moment, told: bytes | None = None
+        self, operations: Sequence[Any], action_id: int, moment: Any = None, told: bytes | None = None
     ) -> list[Any]:
         target = migration_target(moment[1][0])
         if target is not None:

@@ -43,7 +43,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 def everything(copy: Copy) -> list[Any]:
     """Return all that the service has made, row ids as well."""
     database = copy.journal.database
-    schema = database.execute(
+    schema: list[Any] = database.execute(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
     ).fetchall()
     made = [row for row in schema if not row[1].startswith("service_before")]
@@ -216,7 +216,7 @@ def test_what_a_class_knows_is_known() -> None:
     assert described(Stock).code[:3] == (1, 3, 1)
 
     class Alone(Stock2):
-        previous = None
+        previous = None  # type: ignore[assignment]
 
     assert described(Alone).code[:3] == (2, 2, 1)
     assert described(Alone).code.digest

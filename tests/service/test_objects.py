@@ -452,7 +452,7 @@ def test_an_object_may_begin_in_create_or_with_nothing() -> None:
 
         @query
         def get(self) -> list[int]:
-            return self.x  # type: ignore[no-any-return]
+            return self.x
 
     class Empty(ObjectService):
         @query

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from bankrmi.config import ClientSettings, ConfigSettings, Configuration, LimitSettings, load
 from bankrmi.errors import ConfigurationError
+from tests import warm
 
 BASE = "nameserver: 127.0.0.1:9090\nservers: {s1: 127.0.0.1:9101, s2: 127.0.0.1:9102}\n"
 
@@ -171,10 +172,6 @@ def test_a_folder_whose_name_is_no_text_will_do(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe"))
     folder.mkdir()
     (folder / "config.yaml").write_text(BASE + "lease: 1\n")
-    ended = subprocess.run(
-        [sys.executable, "-m", "bankrmi", "--config", folder / "config.yaml", "status"],
-        capture_output=True,
-        check=False,
-    )
+    ended = warm.run(["--config", str(folder / "config.yaml"), "status"], timeout=60)
     assert ended.returncode == 2
-    assert b"config.yaml line 3: unknown key 'lease'" in ended.stderr
+    assert "config.yaml line 3: unknown key 'lease'" in ended.stderr

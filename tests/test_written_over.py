@@ -10,6 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests import warm
 from tests.verifying.test_verifying import filled
 
 ROOT = Path(__file__).parent.parent
@@ -46,10 +47,15 @@ def test_a_dumb_terminal_gets_a_line_now_and_then_and_no_code(term: str | None) 
 def test_verify_sends_no_code_to_a_dumb_terminal(tmp_path: Path) -> None:
     folder = tmp_path / "s1"
     filled(folder).close()
-    seen = seen_on("dumb", "-m", "bankrmi", "verify", str(folder))
-    assert "sound" in seen
-    assert "\x1b" not in seen
-    assert "\x1b[K" in seen_on("xterm", "-m", "bankrmi", "verify", str(folder))
+    seen = {}
+    for term in ("dumb", "xterm"):
+        program = warm.terminal(["verify", str(folder)], env=os.environ | {"TERM": term}, timeout=60)
+        program.expect(pexpect.EOF)
+        program.close()
+        seen[term] = str(program.before)
+    assert "sound" in seen["dumb"]
+    assert "\x1b" not in seen["dumb"]
+    assert "\x1b[K" in seen["xterm"]
 
 
 def test_nobody_else_writes_over_a_line() -> None:

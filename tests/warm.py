@@ -1,88 +1,43 @@
 """Processes of bankrmi that start in milliseconds: forked from an interpreter that has imported all of it.
 
+    run(["status"], timeout=60)                                    one command to its end
+    start(["server", "s1"], stdin=null, stdout=log, stderr=log)    one that goes on
+    terminal(["menu"])                                             one on a terminal of its own
+    Popen([sys.executable, "-m", "bankrmi", ...], stdout=PIPE)     as `subprocess.Popen`, for modules of ours
+
 Tests start about a thousand processes, and to import what a server needs takes half a second of CPU: half of
 what the default run took. Here one interpreter, a child of ours, imports it once, and each process is a fork
 of it that runs the command line from its first line, with the arguments, files, folder and environment that
 it is given. It is as real a process as any other: a child of ours, with a pid, to be killed, paused and
-waited for.
+waited for. What starts others (`up`), or is looked for by its command line, is started as ever; so are those.
 
 Rule 1: what is forked has done nothing yet: no thread, no loop, no socket, no file; see `warm_interpreter`.
-Rule 2: a process that ends ends alone, and `Process` waits for it as its parent.
-Rule 3: one process is started at a time, whichever threads want one.
-Rule 4: where the start itself is what is tested (imports, an environment that the interpreter reads, what
-        /proc calls it), `subprocess` is used as ever; so it is where coverage is measured.
+Rule 2: a process that ends ends alone, and whoever started it waits for it as its parent.
+Rule 3: where the start itself is what is tested (imports, an environment that the interpreter reads, what
+        /proc calls it), `subprocess` is used as ever; so it is where coverage is measured. What README.md
+        shows is started as a reader would.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import select
-import signal
-import socket
+import pty
 import subprocess
 import sys
 import tempfile
-import threading
+import termios
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from tests.warm_interpreter import Order
+import pexpect
+import ptyprocess
 
-__all__ = ["Forked", "Process", "run", "start"]
+from tests.warm_popen import Popen, fork
 
-_PR_SET_CHILD_SUBREAPER = 36
-_READ_BY_THE_INTERPRETER = ("PYTHON", "LC_", "LANG", "COVERAGE_", "MALLOC_", "LD_")
+__all__ = ["Popen", "Process", "run", "start", "terminal"]
 
-
-class Forked:
-    """One process; what `subprocess.Popen` says and does, as far as tests ask for it."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-        self._ended = os.pidfd_open(pid)
-
-    def poll(self) -> int | None:
-        """Return its exit code, or the signal that ended it as a negative number; None while it lives."""
-        if self.returncode is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            _, status = os.waitpid(self.pid, 0)
-            self.returncode = os.waitstatus_to_exitcode(status)
-            os.close(self._ended)
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Return its exit code once it has ended; raises subprocess.TimeoutExpired."""
-        if self.poll() is None:
-            ended = select.poll()
-            ended.register(self._ended, select.POLLIN)
-            ended.poll(None if timeout is None else timeout * 1000)
-        code = self.poll()
-        if code is None:
-            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0)
-        return code
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """SIGTERM."""
-        self.send_signal(signal.SIGTERM)
-
-    def __del__(self) -> None:
-        if self.returncode is None:
-            os.close(self._ended)
-
-
-Process = Forked | subprocess.Popen[bytes]
+Process = subprocess.Popen[Any]
 
 
 def start(
@@ -98,45 +53,36 @@ def start(
 ) -> Process:
     """Start `python -m bankrmi *arguments`; it may have `files` open at most.
 
-    It starts in the folder that we are in; or in `cwd`, with the code that is there.
+    It starts in the folder that we are in; or in `cwd`, with the code that is there, if there is any.
     """
-    environment = dict(os.environ if env is None else env)
-    if cwd is not None or not _can_be_forked(environment):
-        limit = [] if files is None else ["/bin/sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
-        return subprocess.Popen(
-            [*limit, sys.executable, "-m", "bankrmi", *arguments],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            env=environment,
-            cwd=cwd,
-        )
-    standard = [stream if isinstance(stream, int) else stream.fileno() for stream in (stdin, stdout, stderr)]
-    passed = dict(enumerate(standard)) | {number: number for number in pass_fds}
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        given = [null if file == subprocess.DEVNULL else file for file in passed.values()]
-        order = Order(list(arguments), str(Path.cwd()), environment, list(passed), files)
-        with _ONE_AT_A_TIME:
-            return Forked(_interpreter().fork(order, given))
-    finally:
-        os.close(null)
+    command = [sys.executable, "-m", "bankrmi", *arguments]
+    return Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=pass_fds,
+        env=env,
+        cwd=cwd,
+        most_files=files,
+    )
 
 
 def run(
     arguments: Sequence[str],
     *,
-    typed: str = "",
+    typed: str | bytes = "",
     timeout: float,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    module: str = "bankrmi",
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end, as `start` does; the result has what it prints on each of its outputs."""
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        stdin.write(typed.encode())
+        stdin.write(typed if isinstance(typed, bytes) else typed.encode())
         stdin.seek(0)
-        process = start(arguments, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd)
+        command = [sys.executable, "-m", module, *arguments]
+        process = Popen(command, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd)
         try:
             code = process.wait(timeout)
         except BaseException:
@@ -150,60 +96,28 @@ def run(
     return subprocess.CompletedProcess(["bankrmi", *arguments], code, *printed)
 
 
-def _can_be_forked(environment: Mapping[str, str]) -> bool:
-    """Whether an interpreter would begin with this environment as the warm one did."""
-    ours = _read_by_the_interpreter(os.environ)
-    return (
-        sys.platform == "linux"
-        and not any(name.startswith("COVERAGE_") for name in ours)
-        and _read_by_the_interpreter(environment) == ours
-    )
+def terminal(arguments: Sequence[str], *, module: str = "bankrmi", **keywords: Any) -> pexpect.spawn:
+    """Start `python -m bankrmi *arguments` on a terminal of its own; `keywords` are those of pexpect."""
+    return _Terminal(sys.executable, ["-m", module, *arguments], **{"encoding": "utf-8"} | keywords)
 
 
-def _read_by_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith(_READ_BY_THE_INTERPRETER)
-        and name != "PYTHONUNBUFFERED"  # `warm_interpreter` does what it says.
-        and not name.startswith("PYTEST_")
-    }
+class _Terminal(pexpect.spawn):  # type: ignore[misc]
+    """The one place of it that starts a process is ours."""
 
-
-class _Interpreter:
-    """The one that has imported everything; it lives as long as we do."""
-
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.warm_interpreter", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                cwd=Path(__file__).parent.parent,
-            )
-
-    def fork(self, order: Order, files: list[int]) -> int:
-        """Have it fork a process; return its pid once it is a child of ours."""
-        _adopt_orphans(True)
+    def _spawnpty(self, args: Sequence[bytes], **keywords: Any) -> ptyprocess.PtyProcess:
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(ours, keywords.get("dimensions", (24, 80)))
         try:
-            socket.send_fds(self._socket, [order.packed()], files)
-            answer = self._socket.recv(64)
+            pid = fork(
+                [os.fsdecode(word) for word in args],
+                files=dict.fromkeys(range(3), theirs),
+                folder=keywords.get("cwd"),
+                environment=keywords.get("env"),
+                on_a_terminal=True,
+            )
         finally:
-            _adopt_orphans(False)
-        assert answer, f"the warm interpreter ended with {self._process.wait()}"
-        return int(answer)
-
-
-@cache
-def _interpreter() -> _Interpreter:
-    return _Interpreter()
-
-
-_ONE_AT_A_TIME = threading.Lock()
-
-
-def _adopt_orphans(adopted: bool) -> None:
-    """Become the parent of processes below us whose own parent ends (prctl(2)), or leave them to init."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, int(adopted), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+            os.close(theirs)
+        if pid is None:
+            os.close(ours)
+            return super()._spawnpty(args, **keywords)
+        return ptyprocess.PtyProcess(pid, ours)

@@ -1,12 +1,12 @@
-"""The other side of `warm`: imports bankrmi, then forks a process for each order that comes.
+"""The other side of `warm_popen`: imports bankrmi, then forks a process for each order that comes.
 
     python -m tests.warm_interpreter FD
 
 A process is forked twice, and the one in between ends at once: so its parent is whoever ordered it, who has
-declared that it adopts orphans meanwhile.
+declared that it adopts orphans meanwhile. What a forked process starts itself is started as ever.
 
 Rule: before a fork nothing is done but to import; a fork leaves this file as a fresh interpreter enters
-`bankrmi.__main__`.
+its module (`bankrmi.__main__`).
 """
 
 from __future__ import annotations
@@ -18,65 +18,87 @@ import json
 import os
 import resource
 import runpy
+import signal
 import socket
 import sys
+import termios
 import time
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Literal, TextIO
 
-__all__ = ["Order"]
+__all__ = ["HEEDED", "Order"]
 
 _LONGEST_ORDER = 1 << 18
 _MOST_FILES = 32
+_EVERYTHING = (
+    "bankrmi.cli.main",
+    "bankrmi.client",
+    "bankrmi.nameserver.process",
+    "bankrmi.server.process",
+)
+"""What a process of a bank needs."""
+
+HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that a new process ignores if whoever starts it does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One process: its arguments, folder and whole environment, and the numbers of the files that come along.
+    """One process: its module and arguments, folder, whole environment, and the numbers of its files.
 
-    `most_files` is how many it may have open, None as many as we.
+    `most_files` is how many it may have open, None as many as we; `group` is its process group, None one of
+    its own, in a session of its own. `on_a_terminal` says that its standard input is the terminal of that.
     """
 
+    module: str
     arguments: list[str]
     folder: str
     environment: dict[str, str]
     numbers: list[int]
     most_files: int | None
+    group: int | None
+    on_a_terminal: bool
+    blocked: list[int]
+    ignored: list[int]
 
     def packed(self) -> bytes:
         """Return it as it crosses the socket."""
-        return json.dumps(astuple(self)).encode()
+        return json.dumps(asdict(self)).encode()
 
 
 def main() -> None:
-    """Fork what is ordered until whoever orders is gone; in a fork, run the command line."""
+    """Fork what is ordered until whoever orders is gone; in a fork, run the module."""
     orders = socket.socket(fileno=int(sys.argv[1]))
     _import_everything()
-    while True:
-        message, files, _, _ = socket.recv_fds(orders, _LONGEST_ORDER, _MOST_FILES)
-        if not message:
-            return
-        order = Order(*json.loads(message))
-        if _forked(orders):
-            break
-        for file in files:
-            os.close(file)
-    _become(order, files, orders)
-    runpy.run_module("bankrmi", run_name="__main__", alter_sys=True)
+    order = _ordered(orders)
+    if order is None:
+        os._exit(0)
+    runpy.run_module(order.module, run_name="__main__", alter_sys=True)
 
 
 def _import_everything() -> None:
     sys.modules["rich"] = None  # type: ignore[assignment]  # As `bankrmi.__main__` does.
-    import structlog  # noqa: F401
-
+    import_module("structlog")
     del sys.modules["rich"]
-    import bankrmi.cli.main
-    import bankrmi.client
-    import bankrmi.nameserver.process
-    import bankrmi.server.process  # noqa: F401
-
+    for module in _EVERYTHING:
+        import_module(module)
     gc.collect()
     gc.freeze()  # So that a collection in a fork does not copy every page that it only looks at.
+
+
+def _ordered(orders: socket.socket) -> Order | None:
+    """Fork what is ordered; return in each fork, with its order; or None when whoever orders is gone."""
+    while True:
+        message, files, _, _ = socket.recv_fds(orders, _LONGEST_ORDER, _MOST_FILES)
+        if not message:
+            return None
+        if _forked(orders):
+            order = Order(**json.loads(message))
+            _become(order, files, orders)
+            return order
+        for file in files:
+            os.close(file)
 
 
 def _forked(orders: socket.socket) -> bool:
@@ -102,7 +124,7 @@ def _forked(orders: socket.socket) -> bool:
 
 
 def _become(order: Order, files: list[int], orders: socket.socket) -> None:
-    """Have the files, folder, environment and arguments of the order, and nothing else of ours."""
+    """Have the files, folder, environment, signals and arguments of the order, and nothing else of ours."""
     orders.close()
     out_of_the_way = max(order.numbers) + 1  # There files wait for their numbers.
     moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, out_of_the_way) for file in files]
@@ -112,14 +134,29 @@ def _become(order: Order, files: list[int], orders: socket.socket) -> None:
         os.close(file)
     if order.most_files is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (order.most_files, order.most_files))
+    _join(order)
     os.chdir(order.folder)
     os.environ.clear()
     os.environ.update(order.environment)
-    sys.argv[:] = ["bankrmi", *order.arguments]
+    sys.argv[:] = [order.module, *order.arguments]
     unbuffered = bool(order.environment.get("PYTHONUNBUFFERED"))
     sys.stdin = _text(0, "rb", sys.stdin)
     sys.stdout = _text(1, "wb", sys.stdout, unbuffered)
     sys.stderr = _text(2, "wb", sys.stderr, unbuffered, by_line=True)
+    for number in HEEDED:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in order.ignored else usual)
+    signal.pthread_sigmask(signal.SIG_SETMASK, order.blocked)
+
+
+def _join(order: Order) -> None:
+    """Be in the session and process group of the order."""
+    if order.group is None:
+        os.setsid()
+    elif os.getpgrp() != order.group:
+        os.setpgid(0, order.group)
+    if order.on_a_terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _text(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bankrmi import client
 from bankrmi.cli import run, up
 from bankrmi.cli.supervisor import Child
 from bankrmi.config import Configuration
 from tests.cli.fake_bank import FakeBank
-from tests.cli.test_status import STATUS
+from tests.cli.made_up_status import STATUS
 
 CHILD = """
 import json, os, signal, sys
@@ -51,6 +50,16 @@ def children_of(_: object, configuration: Configuration, *, logs: Path, **__: ob
     return [[child("ns")], [child(name) for name in configuration.servers]]
 
 
+def overview(_: Configuration) -> dict[str, Any]:
+    """Return how the bank is; or be told to stop, and fail to show that, as on a disk that is full."""
+    if os.environ.get("BANKRMI_TEST_FULL"):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise OSError(errno.ENOSPC, "No space left on device")
+    return STATUS
+
+
 def connect(_: Configuration, **__: Any) -> FakeBank:
     return FakeBank()
 
@@ -58,8 +67,6 @@ def connect(_: Configuration, **__: Any) -> FakeBank:
 if __name__ == "__main__":
     folder, *options = sys.argv[1:]
     os.chdir(folder)
-    patch = pytest.MonkeyPatch()
-    patch.setattr(up, "children_of", children_of)
-    patch.setattr(client, "connect", connect, raising=False)
-    patch.setattr(client, "overview", lambda _: STATUS, raising=False)
+    vars(up)["children_of"] = children_of
+    vars(client).update(connect=connect, overview=overview)
     sys.exit(run(["up", *options]))

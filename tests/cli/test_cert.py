@@ -271,9 +271,8 @@ def test_revoking_is_asked_for_and_told_what_has_to_be_done(tmp_path: Path) -> N
 def test_a_person_is_asked_before_anything_is_revoked(tmp_path: Path) -> None:
     for command in (["create-ca"], ["create-client", "anna"]):
         cert(*command)
-    revoke = f"{sys.executable} -m bankrmi cert revoke anna"
     for answer, code in (("n", 1), ("y", 0)):
-        terminal = pexpect.spawn(revoke, timeout=60, encoding="utf-8", cwd=tmp_path)
+        terminal = warm.terminal(["cert", "revoke", "anna"], timeout=60, cwd=tmp_path)
         terminal.expect(r"client anna, [0-9a-f]+, until \d{4}-")
         terminal.expect("for ever")
         assert not (tmp_path / "certificates/revoked.txt").exists()
@@ -289,7 +288,7 @@ def test_a_crowd_of_commands_makes_each_certificate_once(tmp_path: Path) -> None
     cert("create-ca")
     command = [sys.executable, "-m", "bankrmi", "cert", "create-client"]
     running = [
-        subprocess.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        warm.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for name in ["anna"] * 4 + ["bob", "cleo"]
     ]
     ended = [(process.communicate(timeout=60), process.returncode) for process in running]

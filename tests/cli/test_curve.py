@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.cli.curve import BLOCKS, IN_ASCII, SPAN_S, Curve, drawn
-from tests.cli.test_status import STATUS
+from tests.cli.made_up_status import STATUS
 
 
 def at(action_id: int, **changes: Any) -> dict[str, Any]:

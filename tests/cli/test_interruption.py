@@ -20,10 +20,10 @@ from bankrmi.cli.menu import Menu
 from bankrmi.cli.screen import Screen
 from bankrmi.cli.sentences import sentence_of
 from bankrmi.errors import InDoubt
+from tests import warm
 from tests.cli.fake_bank import FakeBank
 
 DEADLINE_S = 20
-BANKRMI = [sys.executable, "-m", "bankrmi"]
 FAKE = [sys.executable, "-m", "tests.cli.fake_command"]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -58,15 +58,15 @@ def config(tmp_path: Path) -> str:
 
 
 def run(*command: str, sink: int | None = None, typed: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    with warm.Popen(
         command,
-        input=typed,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE if sink is None else sink,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+    ) as process:
+        out, err = process.communicate(typed, timeout=DEADLINE_S)
+    return subprocess.CompletedProcess(command, process.returncode, out or "", err)
 
 
 def full() -> int:
@@ -208,22 +208,15 @@ def test_what_was_only_asked_for_may_be_asked_for_again(config: str) -> None:
 
 
 def test_an_error_that_cannot_be_told_keeps_its_exit_code(config: str) -> None:
-    with Path("/dev/full").open("w", encoding="utf-8") as sink:
-        ended = subprocess.run(
-            [*FAKE, "--config", config, "balance", "50"], stderr=sink, timeout=DEADLINE_S, check=False
-        )
-    assert ended.returncode == 3
+    command = [*FAKE, "--config", config, "balance", "50"]
+    with Path("/dev/full").open("w", encoding="utf-8") as sink, warm.Popen(command, stderr=sink) as ended:
+        assert ended.wait(DEADLINE_S) == 3
 
 
 @pytest.fixture
 def prompt(config: str) -> pexpect.spawn:
     """Return a command that asks whether it shall, on a terminal of its own."""
-    asking = pexpect.spawn(
-        BANKRMI[0],
-        [*BANKRMI[1:], "--config", config, "switchover"],
-        timeout=DEADLINE_S,
-        encoding="utf-8",
-    )
+    asking = warm.terminal(["--config", config, "switchover"], timeout=DEADLINE_S)
     asking.expect_exact("[y/N]: ")
     return asking
 

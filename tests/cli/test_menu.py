@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pexpect
 import pytest
@@ -16,6 +16,7 @@ from bankrmi.bank.operations import LARGEST, Receipt
 from bankrmi.cli.menu import WELCOME, Menu
 from bankrmi.cli.screen import NotUnderstood, Screen
 from bankrmi.errors import BalanceTooLarge, Cancelled, InDoubt, InsufficientFunds, NotPrimary, Unreached
+from tests import warm
 from tests.cli.fake_bank import FakeBank
 
 
@@ -212,14 +213,9 @@ def test_whatever_is_piped_in_the_menu_ends_with_the_input(lines: list[str]) -> 
 
 
 def test_bytes_that_are_no_text_get_a_sentence_too() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.cli.fake_menu"],
-        input=b"1\n\xff\n2\n4\n",
-        capture_output=True,
-        check=False,
-    )
-    assert b"NotUnderstood: line 2 of the input is '\xef\xbf\xbd'." in ended.stderr
-    assert b"Current balance" not in ended.stdout
+    ended = warm.run([], module="tests.cli.fake_menu", typed=b"1\n\xff\n2\n4\n", timeout=60)
+    assert "NotUnderstood: line 2 of the input is '\N{REPLACEMENT CHARACTER}'." in ended.stderr
+    assert "Current balance" not in ended.stdout
 
 
 # On a pseudo-terminal.
@@ -231,17 +227,12 @@ def terminal() -> Iterator[Callable[..., pexpect.spawn]]:
     started: list[pexpect.spawn] = []
 
     def start(*scene: str, term: str = "xterm", piped_through: str = "") -> pexpect.spawn:
-        command = [sys.executable, "-m", "tests.cli.fake_menu", *scene]
+        common: dict[str, Any] = {"timeout": 20, "env": {**os.environ, "TERM": term}}
         if piped_through:
-            command = ["/bin/sh", "-c", f'"$@" | {piped_through}', "sh", *command]
-        menu = pexpect.spawn(
-            command[0],
-            command[1:],
-            timeout=20,
-            encoding="utf-8",
-            echo=True,
-            env={**os.environ, "TERM": term},
-        )
+            command = ["-c", f'"$@" | {piped_through}', "sh", sys.executable, "-m", "tests.cli.fake_menu"]
+            menu = pexpect.spawn("/bin/sh", [*command, *scene], encoding="utf-8", **common)
+        else:
+            menu = warm.terminal(scene, module="tests.cli.fake_menu", **common)
         started.append(menu)
         menu.expect_exact("Your choice: ")
         return menu

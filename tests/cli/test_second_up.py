@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 from bankrmi.cli.supervisor import Child, Supervisor
-from tests.cli.test_status import STATUS, shown
+from tests.cli.made_up_status import STATUS
+from tests.cli.test_status import shown
 
 
 def test_a_copy_that_counts_and_is_away_is_waited_for() -> None:

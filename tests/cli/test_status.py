@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +21,8 @@ from bankrmi.cli.highlights import SEEN_S, Highlights
 from bankrmi.cli.status_table import Changed, StatusTable
 from bankrmi.config import Configuration
 from bankrmi.errors import OperationFailed
-
-STATUS: dict[str, Any] = {
-    "service": "account",
-    "view": {"history": "h1", "epoch": 7, "primary": "s1", "in_sync": ["s1", "s2"]},
-    "servers": [
-        {
-            "server": "s1",
-            "reachable": True,
-            "role": "primary",
-            "pid": 4711,
-            "address": "127.0.0.1:9101",
-            "epoch": 7,
-            "action_id": 12,
-            "acknowledged": 11,
-            "digest": "d",
-            "in_sync": True,
-            "lag": 0,
-            "read_lease_ms": 812,
-            "role_for_ms": 3_725_000,
-        },
-        {"server": "s2", "reachable": False, "address": "127.0.0.1:9102", "reason": "refused"},
-    ],
-    "witness": {"reachable": True},
-    "nameserver": {"reachable": True},
-}
+from tests import warm
+from tests.cli.made_up_status import STATUS
 
 
 def shown(status: dict[str, Any], changed: Changed = (), *, colours: bool = False, width: int = 80) -> str:
@@ -295,13 +271,11 @@ def test_watched_the_reasons_come_before_the_servers() -> None:
 def test_a_terminal_is_as_wide_as_it_is(tmp_path: Path, term: str, columns: int) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("nameserver: 127.0.0.1:9\nservers: {s1: '127.0.0.1:7', s2: '127.0.0.1:8'}\n")
-    program = pexpect.spawn(
-        sys.executable,
-        ["-m", "bankrmi", "--config", str(config), "status"],
+    program = warm.terminal(
+        ["--config", str(config), "status"],
         # xdist tells its workers how wide they are.
         env={key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
         | {"TERM": term},
-        encoding="utf-8",
         dimensions=(24, columns),
         timeout=30,
     )

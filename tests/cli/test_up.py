@@ -14,6 +14,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests import warm
+
 DEADLINE_S = 20
 FAKE_UP = [sys.executable, "-m", "tests.cli.fake_up"]
 
@@ -29,9 +31,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def terminal(folder: Path) -> Iterator[pexpect.spawn]:
     """Return `up` on a terminal of its own, as far as the menu."""
-    up = pexpect.spawn(FAKE_UP[0], [*FAKE_UP[1:], str(folder)], timeout=DEADLINE_S, encoding="utf-8")
+    up = warm.terminal([str(folder)], module="tests.cli.fake_up", timeout=DEADLINE_S)
     yield up
     up.close(force=True)
+
+
+def fake_up(folder: Path, *, typed: str) -> subprocess.CompletedProcess[str]:
+    return warm.run([str(folder)], module="tests.cli.fake_up", typed=typed, timeout=DEADLINE_S)
 
 
 def pids_until_menu(up: pexpect.spawn) -> list[int]:
@@ -109,20 +115,14 @@ def test_a_child_that_dies_is_reported_above_the_prompt(terminal: pexpect.spawn)
 
 
 def test_up_reads_its_menu_from_a_pipe_too(folder: Path) -> None:
-    ended = subprocess.run(
-        [*FAKE_UP, str(folder)],
-        input="1\n2\n4\n",
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=True,
-    )
+    ended = fake_up(folder, typed="1\n2\n4\n")
+    assert ended.returncode == 0
     assert "Current balance: 300\n" in ended.stdout
     assert ended.stderr.count("is ready: pid") == 3
 
 
 def test_without_a_menu_it_stays_until_it_is_told_to_stop(folder: Path) -> None:
-    with subprocess.Popen(
+    with warm.Popen(
         [*FAKE_UP, str(folder), "--no-menu"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as up:
         assert up.stderr is not None
@@ -141,7 +141,7 @@ def test_without_a_menu_it_stays_until_it_is_told_to_stop(folder: Path) -> None:
 @pytest.mark.parametrize("starter", [[], ["nohup"]], ids=["as it is", "by nohup"])
 def test_without_a_menu_sighup_is_passed_on_and_stops_nothing(folder: Path, starter: list[str]) -> None:
     log = folder / "data" / "log" / "s2.log"
-    with subprocess.Popen(
+    with warm.Popen(
         [*starter, *FAKE_UP, str(folder), "--no-menu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -178,7 +178,7 @@ def _pid_in(log: Path, *, other_than: int = 0) -> int:
 def test_a_line_that_nobody_can_read_stops_nothing(folder: Path, where: str) -> None:
     log = folder / "data" / "log" / "s1.log"
     ours, its_own = os.openpty() if where != "/dev/full" else (None, os.open(where, os.O_WRONLY))
-    with subprocess.Popen(
+    with warm.Popen(
         [*FAKE_UP, str(folder), "--no-menu"], stdin=subprocess.DEVNULL, stdout=its_own, stderr=its_own
     ) as up:
         os.close(its_own)
@@ -195,8 +195,19 @@ def test_a_line_that_nobody_can_read_stops_nothing(folder: Path, where: str) -> 
     assert_gone([first, second])
 
 
+def test_to_be_told_to_stop_while_a_line_cannot_be_written_is_to_be_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error on the way hides the interruption: nothing more would come of it, and the bank would go on."""
+    monkeypatch.setenv("BANKRMI_TEST_FULL", "1")
+    ended = warm.run([str(folder), "--no-menu"], module="tests.cli.fake_up", timeout=DEADLINE_S)
+    assert ended.returncode == 0
+    assert "The bank is running" not in ended.stderr
+    assert ended.stderr.endswith("The bank has stopped.\n")
+
+
 def test_what_nohup_has_it_ignore_it_ignores(folder: Path) -> None:
-    with subprocess.Popen(
+    with warm.Popen(
         ["nohup", *FAKE_UP, str(folder), "--no-menu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -217,9 +228,7 @@ def test_a_bank_that_cannot_run_as_configured_is_not_started_by_half(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BANKRMI_TEST_BROKEN", "s2")
-    ended = subprocess.run(
-        [*FAKE_UP, str(folder)], input="4\n", capture_output=True, text=True, timeout=DEADLINE_S, check=False
-    )
+    ended = fake_up(folder, typed="4\n")
     assert ended.returncode == 2
     assert "cannot run as configured: port 9101 is taken (" in ended.stderr
     assert "Welcome" not in ended.stdout
@@ -228,8 +237,6 @@ def test_a_bank_that_cannot_run_as_configured_is_not_started_by_half(
 
 def test_a_data_directory_that_cannot_be_made_is_one_sentence(folder: Path) -> None:
     (folder / "data").write_text("a file in its place")
-    ended = subprocess.run(
-        [*FAKE_UP, str(folder)], input="4\n", capture_output=True, text=True, timeout=DEADLINE_S, check=False
-    )
+    ended = fake_up(folder, typed="4\n")
     assert ended.returncode == 2
     assert ended.stderr == f"the data directory {folder}/data/log cannot be made: Not a directory\n"

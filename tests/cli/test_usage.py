@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bankrmi.cli import run
+from tests import warm
 
 
 @pytest.mark.parametrize("option", ["--insecure", "--log-json"])
@@ -41,16 +42,11 @@ def test_what_is_no_number_of_minutes_or_seconds_is_refused(
 def test_a_configuration_that_can_be_read_only_once_runs_no_process(command: str) -> None:
     """Whoever is started again would find nothing in it."""
     configuration = "nameserver: 127.0.0.1:9090\nservers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}\n"
-    ended = subprocess.run(
-        [sys.executable, "-m", "bankrmi", "--config", "/dev/stdin", *command.split()],
-        input=configuration,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("/dev/stdin is not a plain file, and ")
+    started = [sys.executable, "-m", "bankrmi", "--config", "/dev/stdin", *command.split()]
+    with warm.Popen(started, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        _, said = process.communicate(configuration, timeout=20)
+    assert process.returncode == 2
+    assert said.startswith("/dev/stdin is not a plain file, and ")
 
 
 def test_without_a_command_there_is_the_help_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,8 +24,9 @@ from bankrmi.cli.watch_screen import WatchScreen
 from bankrmi.config import Configuration, load
 from bankrmi.errors import OperationFailed
 from bankrmi.replication.view import View
+from tests.cli.made_up_status import STATUS
 from tests.cli.test_history import VIEWS
-from tests.cli.test_status import IMPORTANT, STATUS, one_copy_of_three
+from tests.cli.test_status import IMPORTANT, one_copy_of_three
 
 CHANGES = tuple(
     Change(

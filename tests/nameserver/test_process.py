@@ -22,6 +22,7 @@ from bankrmi.coordination.witness import WITNESS_ID
 from bankrmi.errors import BrokenInvariant, InvalidRequest, OperationFailed, Unreached
 from bankrmi.replication.view import View
 from bankrmi.rmi import NotConnected, look_up
+from tests import warm
 from tests.client.doubles import free_address
 from tests.nameserver.callers import register_server
 from tests.nameserver.conftest import Place, PlaceMaker
@@ -71,8 +72,7 @@ def test_a_host_that_there_is_not_is_told_from_one_that_is_elsewhere(tmp_path: P
     config = tmp_path / "config.yaml"
     servers = "servers: {s1: '127.0.0.1:9101', s2: '127.0.0.1:9102'}"
     config.write_text(f"nameserver: nosuch.invalid:9090\nwitness: 192.0.2.1:9090\n{servers}\n")
-    command = [sys.executable, "-m", "bankrmi", "--insecure", "--config", str(config), "nameserver"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    ended = warm.run(["--insecure", "--config", str(config), "nameserver"], timeout=20)
     assert ended.returncode == 1
     assert "nothing to serve here: the name 'nosuch.invalid' does not resolve (" in ended.stderr
     assert ended.stderr.endswith("), and 192.0.2.1:9090 is not an address of this machine, or not yet\n")

@@ -49,7 +49,7 @@ def found(
     makes other histories of them; so there are some, and all `seeds` are tried if none finds it any more.
     """
     others = []
-    for seed in dict.fromkeys((*first, *range(seeds))):
+    for seed in [*first, *(seed for seed in range(seeds) if seed not in first)]:
         failure = simulate(seed, servers=servers, under_load=under_load).failure
         if failure is not None and re.search(rule, failure.rule):
             return seed

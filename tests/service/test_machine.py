@@ -168,6 +168,7 @@ def test_a_statement_that_is_interrupted_takes_nothing_of_others_with_it(make: M
     assert copy.journal.tip.action_id == 3
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # In Hypothesis' callback.
 def test_an_alarm_that_rings_at_the_end_of_a_call_is_heard_by_nobody_else(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

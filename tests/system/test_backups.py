@@ -16,6 +16,7 @@ import pytest
 
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import BankError
+from tests import warm
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.commands import BANKRMI, bankrmi
 from tests.system.load import Load
@@ -46,7 +47,7 @@ def slow_backup(cluster: Cluster, *arguments: str) -> Iterator[subprocess.Popen[
     """Begin one, which will not end by itself; return when it has begun to write."""
     folder = backups_in(cluster)
     command = [*BANKRMI, "--config", str(cluster.config), "backup", str(folder / "slow"), *SLOWLY, *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = warm.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         cluster.until(lambda: list(folder.glob(".*.tmp")), "a backup has begun")
         yield process
@@ -83,7 +84,7 @@ def test_backups_under_load_from_either_server_are_what_the_disks_hold(cluster: 
 
 def begin(cluster: Cluster, name: str, *arguments: str) -> subprocess.Popen[str]:
     command = [*BANKRMI, "--config", str(cluster.config), "backup", str(backups_in(cluster) / name)]
-    return subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
+    return warm.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.long
@@ -149,12 +150,10 @@ def test_an_interrupted_backup_leaves_nothing_behind(cluster: Cluster, number: s
 
 @pytest.mark.long
 def test_a_person_sees_how_far_it_is(cluster: Cluster) -> None:
-    command = [*BANKRMI, "--config", str(cluster.config), "backup", str(backups_in(cluster) / "whole")]
+    command = ["--config", str(cluster.config), "backup", str(backups_in(cluster) / "whole"), "--rate", "1"]
     with Load(cluster) as load:
         load.wait_for(20)
-        person = pexpect.spawn(
-            command[0], [*command[1:], "--rate", "1"], encoding="utf-8", timeout=DEADLINE_S
-        )
+        person = warm.terminal(command, timeout=DEADLINE_S)
         person.expect(r"\d+ accounts")
         person.expect(r"up to action id \d+, history [0-9a-f]{16}, taken of s1")
         person.expect(pexpect.EOF)

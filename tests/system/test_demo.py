@@ -20,9 +20,10 @@ import pytest
 from bankrmi.cli import run
 from bankrmi.client import overview
 from bankrmi.config import load
+from tests import warm
 from tests.pages import compare, page_text
 from tests.system.cluster import DEADLINE_S
-from tests.system.commands import BANKRMI
+from tests.system.commands import BANKRMI, bankrmi
 from tests.system.supervised import lives
 
 CHOICE = "Your choice: "
@@ -41,10 +42,8 @@ class Demo:
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.start = tmp_path / "where it is started"
         self.start.mkdir(exist_ok=True)
-        self.terminal = pexpect.spawn(
-            BANKRMI[0],
-            [*BANKRMI[1:], "demo", *options],
-            encoding="utf-8",
+        self.terminal = warm.terminal(
+            ["demo", *options],
             timeout=DEADLINE_S,
             dimensions=(50, 200),
             cwd=self.start,
@@ -205,7 +204,7 @@ def test_nothing_of_where_it_is_started_has_a_say_in_it(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_without_a_terminal_there_is_no_menu_and_it_stays(tmp_path: Path) -> None:
-    started = subprocess.Popen(
+    started = warm.Popen(
         [*BANKRMI, "demo"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -254,13 +253,7 @@ def test_where_there_is_little_room_it_does_not_begin(
 
 
 def test_it_has_a_configuration_of_its_own(tmp_path: Path) -> None:
-    refused = subprocess.run(
-        [*BANKRMI, "--config", str(tmp_path / "config.yaml"), "demo"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE_S,
-    )
+    refused = bankrmi(tmp_path / "config.yaml", "demo")
     assert refused.returncode == 2
     assert "leave --config out" in refused.stderr
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.client.asking import ask_once
 from bankrmi.errors import InvalidRequest, OperationFailed
+from tests import warm
 from tests.system.cluster import NAMESERVER, Cluster
 from tests.system.commands import bankrmi, status_json
 from tests.system.load import Load
@@ -133,11 +133,9 @@ def test_a_forced_failover_from_the_first_look_to_the_old_primarys_return(bank: 
 @pytest.mark.long
 def test_a_person_types_the_name_and_that_the_old_primary_is_off(bank: Cluster) -> None:
     leave_behind(bank)
-    command = [sys.executable, "-m", "bankrmi", "--config", str(bank.config)]
+    command = ["--config", str(bank.config), "failover", "--force", "--to", "s2"]
     for name, off in (("s1", ""), ("s2", "yes"), ("s2", "s1 is off")):
-        terminal = pexpect.spawn(
-            command[0], [*command[1:], "failover", "--force", "--to", "s2"], timeout=40, encoding="utf-8"
-        )
+        terminal = warm.terminal(command, timeout=40)
         terminal.expect("type the name of the server that is to lead")
         terminal.sendline(name)
         if off:

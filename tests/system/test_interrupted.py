@@ -15,6 +15,7 @@ import pexpect
 import pytest
 
 from bankrmi.client.asking import ask_once
+from tests import warm
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
 from tests.system.commands import BANKRMI, bankrmi
 
@@ -66,7 +67,7 @@ def test_whatever_interrupts_an_operation_its_request_id_is_told(
     cluster.wait_until_in_sync()
     before = cluster.client().balance(2).balance
     with standing_still(cluster):
-        interrupted = subprocess.Popen(
+        interrupted = warm.Popen(
             [*BANKRMI, "--config", str(cluster.config), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -95,9 +96,7 @@ def test_whatever_interrupts_an_operation_its_request_id_is_told(
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_the_menu_of_up_tells_the_request_id_too(tmp_path: Path, number: signal.Signals) -> None:
     with Cluster(tmp_path) as cluster:
-        up = pexpect.spawn(
-            BANKRMI[0], [*BANKRMI[1:], "--config", str(cluster.config), "up"], encoding="utf-8", timeout=40
-        )
+        up = warm.terminal(["--config", str(cluster.config), "up"], timeout=40)
         up.expect_exact("Your choice: ")
         for pid in re.findall(r"server \w+ is ready: \w+, pid (\d+)", up.before):
             os.kill(int(pid), signal.SIGSTOP)

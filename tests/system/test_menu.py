@@ -10,8 +10,9 @@ from typing import Any
 import pexpect
 import pytest
 
+from tests import warm
 from tests.system.cluster import DEADLINE_S, Cluster
-from tests.system.commands import BANKRMI, bankrmi
+from tests.system.commands import bankrmi
 
 MENU = """\
 Welcome to Distributed Bank!
@@ -44,10 +45,8 @@ class Person:
     """Types at the menu, and reads what stands on the screen."""
 
     def __init__(self, cluster: Cluster, *options: str) -> None:
-        command = [*BANKRMI, "--config", str(cluster.config), "menu", *options]
-        self.terminal: Any = pexpect.spawn(
-            command[0], command[1:], encoding="utf-8", timeout=DEADLINE_S, dimensions=(40, 100)
-        )
+        command = ["--config", str(cluster.config), "menu", *options]
+        self.terminal: Any = warm.terminal(command, timeout=DEADLINE_S, dimensions=(40, 100))
         self.reads(MENU)
 
     def __enter__(self) -> Person:

@@ -14,6 +14,7 @@ import Pyro5.errors
 import pytest
 
 import bankrmi
+from tests import warm
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
 from tests.system.commands import BANKRMI
 from tests.system.commands import bankrmi as run_bankrmi
@@ -81,7 +82,7 @@ def stranger(cluster: Cluster, server: str) -> Iterator[subprocess.Popen[bytes]]
         (folder / "config.yaml").write_text(text)
         with (folder / "log").open("wb") as log:
             command = [*BANKRMI, "--config", str(folder / "config.yaml"), "server", server]
-            process = subprocess.Popen(
+            process = warm.Popen(
                 [*command, "--parent-pid", str(os.getpid())], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         try:

@@ -9,8 +9,9 @@ import pexpect
 import pytest
 
 from bankrmi.errors import InDoubt, Unreached
+from tests import warm
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
-from tests.system.commands import BANKRMI, bankrmi
+from tests.system.commands import bankrmi
 
 
 def lose_the_view(cluster: Cluster) -> None:
@@ -24,8 +25,8 @@ def test_a_no_leaves_a_bank_that_is_well_as_it_is(tmp_path: Path) -> None:
         cluster.start_all()
         cluster.wait_until_in_sync()
         lose_the_view(cluster)
-        command = [*BANKRMI, "--config", str(cluster.config), "witness", "restore"]
-        operator = pexpect.spawn(command[0], command[1:], encoding="utf-8", timeout=DEADLINE_S)
+        command = ["--config", str(cluster.config), "witness", "restore"]
+        operator = warm.terminal(command, timeout=DEADLINE_S)
         operator.expect_exact("Propose to the witness: epoch 1002, primary s1, in sync s1?")
         operator.sendline("n")
         operator.expect_exact("nothing was done")

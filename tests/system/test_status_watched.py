@@ -10,10 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
 
+from tests import warm
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
 from tests.system.commands import BANKRMI
 
@@ -24,17 +26,17 @@ ANY = r"[^\x00]*?"
 def watching(cluster: Cluster, *, program: str = "", **env: str) -> Iterator[pexpect.spawn]:
     """Lend a terminal in which the bank is watched, by itself or in a shell."""
     without = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
-    command = [*BANKRMI, "--config", str(cluster.config), "status", "-w", "0.2"]
-    terminal = pexpect.spawn(
-        program or command[0],
-        ["--norc", "-i"] if program else command[1:],
-        env=without | {"TERM": "xterm-256color", **env},
-        encoding="utf-8",
-        dimensions=(24, 80),
-        timeout=DEADLINE_S,
-    )
+    arguments = ["--config", str(cluster.config), "status", "-w", "0.2"]
+    common: dict[str, Any] = {
+        "env": without | {"TERM": "xterm-256color", **env},
+        "dimensions": (24, 80),
+        "timeout": DEADLINE_S,
+    }
     if program:
-        terminal.sendline(shlex.join(command))
+        terminal = pexpect.spawn(program, ["--norc", "-i"], encoding="utf-8", **common)
+        terminal.sendline(shlex.join([*BANKRMI, *arguments]))
+    else:
+        terminal = warm.terminal(arguments, **common)
     try:
         yield terminal
     finally:
@@ -143,7 +145,7 @@ def test_into_a_pipe_it_says_what_changes_and_ends_when_nobody_reads(tmp_path: P
     """`| head -1`: nothing more is written, and it ends all the same, quietly."""
     with Cluster(tmp_path) as cluster:
         cluster.start_all()
-        watch = subprocess.Popen(
+        watch = warm.Popen(
             [*BANKRMI, "--config", str(cluster.config), "status", "-w", "3600"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

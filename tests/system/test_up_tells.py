@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests import warm
 from tests.system.cluster import DEADLINE_S, Cluster
-from tests.system.commands import BANKRMI, bankrmi
+from tests.system.commands import bankrmi
 from tests.system.supervised import Up
 
 CHOICE = "Your choice: "
@@ -22,10 +22,8 @@ CHOICE = "Your choice: "
 
 @contextmanager
 def up_with_menu(cluster: Cluster, *options: str) -> Iterator[pexpect.spawn]:
-    up = pexpect.spawn(
-        BANKRMI[0],
-        [*BANKRMI[1:], "--config", str(cluster.config), "up", *options],
-        encoding="utf-8",
+    up = warm.terminal(
+        ["--config", str(cluster.config), "up", *options],
         timeout=DEADLINE_S,
         dimensions=(40, 200),
         env={**os.environ, "TERM": "xterm"},
@@ -130,7 +128,5 @@ def test_starting_over_sets_aside_what_there_is_and_asks_before(tmp_path: Path) 
             assert cluster.client().balance(2).balance == 7
         (aside,) = cluster.configuration.data_dir.glob("before-*")
         assert sorted(folder.name for folder in aside.iterdir()) == ["s1", "s2", "witness"]
-        verified = subprocess.run(
-            [*BANKRMI, "verify", str(aside / "s1"), str(aside / "s2")], capture_output=True, check=False
-        )
+        verified = bankrmi(cluster, "verify", str(aside / "s1"), str(aside / "s2"))
         assert verified.returncode == 0

@@ -58,16 +58,13 @@ class CodeVersions(NamedTuple):
         """Return what another server states; version 1 of everything if that is nothing of the kind."""
         if not isinstance(form, Mapping):
             return cls()
-        oldest, newest, reached = (form.get(name) for name in ("oldest", "newest", "migrates_from"))
-        if not (_is_version(oldest) and _is_version(newest) and _is_version(reached)):
+        versions: list[Any] = [form.get(name) for name in ("oldest", "newest", "migrates_from")]
+        if not all(type(version) is int and 1 <= version <= _AT_MOST for version in versions):
             return cls()
-        digest = form.get("digest")
-        short = type(digest) is str and len(digest) <= _DIGEST_AT_MOST
-        return cls(oldest, newest, reached, digest if short else "")
-
-
-def _is_version(number: Any) -> bool:
-    return type(number) is int and 1 <= number <= _AT_MOST
+        digest: Any = form.get("digest")
+        is_short = type(digest) is str and len(digest) <= _DIGEST_AT_MOST
+        oldest, newest, migrates_from = versions
+        return cls(oldest, newest, migrates_from, digest if is_short else "")
 
 
 VERSION_1 = CodeVersions()

@@ -17,7 +17,7 @@ from bankrmi.replication.condition import Condition
 from bankrmi.replication.roles import Role
 from bankrmi.replication.viewing import REMEDY
 from bankrmi.server.clock import now_ms
-from bankrmi.service.versions import Failure
+from bankrmi.service.versions import FailedMigration
 
 __all__ = ["Fetched", "migration_in_words", "status_of", "why_not_in_sync"]
 
@@ -120,7 +120,7 @@ def _has_another_version(newest: int, what: str) -> str:
     )
 
 
-def migration_in_words(name: str, shown: Condition, failure: Failure | None) -> str | None:
+def migration_in_words(name: str, shown: Condition, failure: FailedMigration | None) -> str | None:
     """Return what keeps the state from the newest version of the class, or that nothing does; None if it has
     it."""
     code, version = shown.code, shown.state_version

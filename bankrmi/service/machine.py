@@ -39,7 +39,7 @@ from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest
 from bankrmi.service.declaring import Description, migration_name
 from bankrmi.service.running import Runner
 from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, quoted, table_names
-from bankrmi.service.versions import Failure, Versions
+from bankrmi.service.versions import FailedMigration, Versions
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.state_machine import Moment
@@ -100,7 +100,7 @@ class ServiceMachine:
         return self._versions.at(action_id)
 
     @property
-    def failure(self) -> Failure | None:
+    def failure(self) -> FailedMigration | None:
         """The newest migration, if it failed."""
         return self._versions.failure
 

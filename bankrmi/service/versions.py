@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-__all__ = ["Failure", "Versions"]
+__all__ = ["FailedMigration", "Versions"]
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS service_versions"
@@ -14,7 +14,7 @@ _TABLE = (
 )
 
 
-class Failure(NamedTuple):
+class FailedMigration(NamedTuple):
     """A migration that raised something, and changed nothing."""
 
     action_id: int
@@ -53,10 +53,10 @@ class Versions:
         return next((version for at, version, _ in reversed(self._rows) if at <= action_id), self.now)
 
     @property
-    def failure(self) -> Failure | None:
+    def failure(self) -> FailedMigration | None:
         """The newest migration, if it failed."""
         if self._rows and self._rows[-1][2] is not None:
-            return Failure(self._rows[-1][0], self._rows[-1][2])
+            return FailedMigration(self._rows[-1][0], self._rows[-1][2])
         return None
 
     def note(self, action_id: int, version: int, failed: str | None = None) -> None:

@@ -141,6 +141,22 @@ def test_nothing_is_decided_after_it_before_it_is_acknowledged() -> None:
     assert versions(bank) == [2, 2]
 
 
+def test_a_retry_across_it_is_told_what_came_of_it_whatever_it_looks_like_now() -> None:
+    """What was asked of the class before may be put otherwise to the one that there is now."""
+    bank = pair(BOTH, BOTH)
+    bank.withdraw("s1", "a:1", 2)
+    bank.deliver_all()
+    assert any("this request id was used before, for another operation" in line for line in bank.told())
+    migrate(bank)
+    bank.deliver_all()
+    bank.told()
+    before = bank.journals["s1"].tip
+    bank.withdraw("s1", "a:1", 2)
+    bank.deliver_all()
+    assert [line for line in bank.told() if "used before" in line] == []
+    assert bank.journals["s1"].tip == before, "it is not done again"
+
+
 # -- who does not know the version -----------------------------------------------------------------------
 
 
@@ -212,7 +228,8 @@ def test_the_lead_is_given_to_nobody_with_older_code() -> None:
     )
 
 
-def test_one_that_was_not_acknowledged_is_taken_back_if_another_leads() -> None:
+@pytest.mark.parametrize("comes_back_with", [BOTH, OLD])
+def test_one_that_was_not_acknowledged_is_taken_back_if_another_leads(comes_back_with: CodeVersions) -> None:
     """A member came back with older code in the moment in which it was decided: it does not take it."""
     bank = pair(BOTH, OLD)
     migrate(bank)
@@ -223,6 +240,7 @@ def test_one_that_was_not_acknowledged_is_taken_back_if_another_leads() -> None:
     dies(bank, "s1")
     bank.told()
     bank.settle(lambda: view_of(bank).primary == "s2" and bank.replicas["s2"].primary is not None)
+    give(bank, "s1", comes_back_with)
     comes_back(bank, "s1")
     bank.withdraw("s2", "a:2", 1)
     bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})

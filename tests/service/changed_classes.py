@@ -36,6 +36,7 @@ class Stock1(Service):
     @update
     def drop(self, name: str) -> None:
         self.db.execute("DELETE FROM item WHERE name = ?", (name,))
+        self.db.execute("DELETE FROM word WHERE box = ?", (name,))
 
     @query
     def get(self, name: str) -> int:
@@ -72,6 +73,10 @@ class Stock2(Stock1):
             (name, count, price),
         )
         return self._count(name)
+
+    @update
+    def drop(self, name: str) -> None:
+        self.db.execute("DELETE FROM item WHERE name = ?", (name,))
 
     @query
     def price(self, name: str) -> int:

@@ -133,6 +133,7 @@ def test_what_a_method_does_to_attributes_is_kept(copy: Copy) -> None:
         "self.entries.update(b=Entry('B'), c=Entry('C'))",
         "self.entries.update({'b': Entry('B'), 'c': Entry('C')})",
         "self.entries.update([('b', Entry('B'))])",
+        "self.entries.update({'z': Entry('Z'), 'y': Entry('Y'), 'c': Entry('C')})",
         "self.entries |= {'c': Entry('C'), 'a': Entry('A')}",
         "self.entries = {'y': Entry('y'), 'x': Entry('x')}",
         "self.entries = dict(reversed(list(self.entries.items())))",

@@ -155,6 +155,7 @@ def test_a_class_is_changed_while_it_is_called(changing: Changing) -> None:
         )
         # What is called is the class as it was, whoever leads.
         assert old.put("apple", 4) == 4
+        assert old.update("put", ["fig", 4], request_id="figs:1") == 4
         assert new.get("apple") == 4
         with pytest.raises(
             InvalidRequest, match="no method 'price' at version 1 yet: it comes with version 2"
@@ -176,6 +177,9 @@ def test_a_class_is_changed_while_it_is_called(changing: Changing) -> None:
         cluster.until(lambda: len(changing.digests()) == 1, "both copies are the same")
         assert changing.shown(first, "migration") is None
         assert new.price("apple") == 50
+        for retries in (old, new):  # It was done before, as another class; now it would look otherwise.
+            assert retries.update("put", ["fig", 4], request_id="figs:1") == 4
+        assert new.price("fig") == 40
         assert new.put("apple", 6, 7) == 6
         with pytest.raises(
             InvalidRequest, match="has no method 'forget' at version 2: there are get, price, put"

@@ -134,9 +134,7 @@ def _decide(event: RequestArrived | OutcomeAsked, view: View, time_us: int, step
     return step.journal.decide(view.epoch, event.request, event.operation_count, event.operations, time_us)
 
 
-def _recorded(
-    event: RequestArrived | OutcomeAsked, recorded: Record, view: View, journal: Journal
-) -> Reply:
+def _recorded(event: RequestArrived | OutcomeAsked, recorded: Record, view: View, journal: Journal) -> Reply:
     """The recorded outcome is the answer; but an id that is used for something else is a mistake.
 
     After a migration the same operations may look otherwise than they did before (S6): then nobody can tell.

@@ -13,6 +13,7 @@ import pytest
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.client.service_client import ServiceClient
+from bankrmi.service import load
 from tests.pages import ADDRESSES, ROOT, Block, Different, blocks_of
 from tests.reader import DEADLINE_S, FirstTerminal, Reader
 from tests.system.ports import own_addresses
@@ -89,3 +90,22 @@ def test_a_stranger_who_follows_the_page_has_a_class_that_is_replicated(
                 pytest.fail(f"{PAGE} line {block.line}: {difference}", pytrace=False)
         assert stranger.terminal.interrupt() == ExitCode.DONE
     monkeypatch.delitem(sys.modules, "inventory", raising=False)
+
+
+def test_every_class_of_the_page_can_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The changed one as well, beside the module that it was; what is done to it is tried when it is
+    loaded."""
+    blocks = [block.text for block in blocks_of((ROOT / PAGE).read_text()) if block.language == "python"]
+    modules = [(text.split()[1], text) for text in blocks if text.startswith("# ")]
+    assert [name for name, _ in modules] == ["inventory.py", "kv.py", "inventory.py"]
+    for name in ("inventory", "inventory_1", "kv"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (_, first), (_, kept), (_, second) = modules
+    for name, text in (("inventory_1.py", first), ("kv.py", kept), ("inventory.py", second)):
+        (tmp_path / name).write_text(text)
+    changed = load("inventory:Inventory", tmp_path)
+    assert changed.code[:3] == (1, 2, 1)
+    assert sorted(load("kv:KV", tmp_path).methods) == ["get", "put", "tag"]
+    for name in ("inventory", "inventory_1", "kv"):
+        monkeypatch.delitem(sys.modules, name, raising=False)

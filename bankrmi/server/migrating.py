@@ -85,7 +85,7 @@ class Migrations:
         if why and why != self._said:
             self._log.info("the next version of the class waits", version=version + 1, why=why)
         self._said = why
-        if why == "" and self._proposed is None:
+        if why == "" and self._proposed is None and code.migrates(version):
             self._propose(machine, version + 1)
 
     def _learn(self, machine: ServiceMachine, version: int) -> None:

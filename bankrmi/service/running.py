@@ -163,7 +163,13 @@ class Runner:
 
         try:
             return self._bounded(
-                lambda: work(migration), migration_name(target), service, moment, Doing.OURS, limit_s
+                lambda: work(migration),
+                migration_name(target),
+                service,
+                moment,
+                Doing.OURS,
+                limit_s,
+                ": while automatic takeover is paused (`bankrmi pause`) it is given more, and is tried again",
             )
         except Raised:
             self.forget()
@@ -177,8 +183,9 @@ class Runner:
         moment: Moment | None,
         doing: Doing,
         limit_s: float,
+        more: str = "",
     ) -> T:
-        """Return what a method returns; raises Raised."""
+        """Return what a method returns; raises Raised. `more`: what is said of a limit that was too short."""
         self._set_moment(service, moment)
         guard = watched(type(service).__module__, is_update=moment is not None)
         self.tables.interrupted = False
@@ -189,7 +196,7 @@ class Runner:
             raise
         except _OutOfTime:
             raise Raised(
-                "TimeoutError", "builtins", f"{name} took more than {limit_s * 1000:.0f} ms", None
+                "TimeoutError", "builtins", f"{name} took more than {limit_s * 1000:.0f} ms{more}", None
             ) from None
         except BaseException as error:  # Also one that wants to end the process: that is not for a method.
             raise _raised(error) from None

@@ -102,7 +102,11 @@ def test_a_copy_that_comes_to_something_else_stops_and_says_in_which_table(make:
     ("kind", "thing", "why"),
     [
         (Broken, "pear", "KeyError: 'pear'"),
-        (Hasty, "fig", "TimeoutError: migrate_1_to_2 took more than 60 ms"),
+        (
+            Hasty,
+            "fig",
+            "TimeoutError: migrate_1_to_2 took more than 60 ms: while automatic takeover is paused",
+        ),
     ],
 )
 def test_one_that_fails_changes_nothing_and_everything_goes_on(
@@ -118,7 +122,7 @@ def test_one_that_fails_changes_nothing_and_everything_goes_on(
         assert everything(copy) == before
         assert copy.journal.version == 1
         assert copy.machine.failure is not None
-        assert copy.machine.failure.words == why
+        assert copy.machine.failure.words.startswith(why)
     second.follow(first.decide("drop", thing))
     second.restart()
     assert second.machine.failure is not None, "whoever starts knows it, too"

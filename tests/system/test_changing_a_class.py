@@ -243,3 +243,29 @@ def test_both_servers_are_stopped_and_get_a_class_that_names_none_before(changin
         assert new.price("apple") == 30
         with pytest.raises(ServiceError):
             new.put("apple", 2**63)
+
+
+def test_a_migration_that_takes_long_is_done_while_takeover_is_paused(changing: Changing) -> None:
+    cluster = changing.cluster
+    slow = SECOND.replace(
+        "        if self.db",
+        "        if self.get('slow'):\n"
+        "            self.db.execute('WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n '\n"
+        "                            'WHERE x < 4000000) SELECT max(x) FROM n')\n"
+        "        if self.db",
+        1,
+    )
+    with changing.client(changing.new) as new:
+        new.put("slow", 1)
+        changing.install(slow)
+        for name in (cluster.standby(), cluster.primary()):
+            changing.restart(name)
+        changing.until_shown(cluster.primary(), "migration", "migrate_1_to_2 took more than")
+        assert new.get("slow") == 1
+        assert command(cluster, "pause").returncode == 0
+        for name in cluster.servers:
+            changing.until_shown(name, "state_version", 2)
+        assert command(cluster, "resume").returncode == 0
+        cluster.wait_until_in_sync()
+        cluster.until(lambda: len(changing.digests()) == 1, "both copies are the same")
+        assert new.price("slow") == 10

@@ -56,7 +56,7 @@ class WatchedDict(KeptDict):
         self.removed: set[Any] = set()
         """Keys that were, at some time since: what is there now was put at the end."""
         self.positions: dict[Any, int] = {}
-        """Where each key that is kept stands."""
+        """Where each key that is kept stands, in that order."""
 
     def settle(self) -> None:
         """Forget what was touched."""

@@ -37,6 +37,7 @@ from bankrmi.service.before import (
 from bankrmi.service.calls import RAISED, Called, Raised, called, done, result_of, shown
 from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest_of, take_back
 from bankrmi.service.declaring import Description, migration_name
+from bankrmi.service.object_state import OBJECT_TABLE
 from bankrmi.service.running import Runner
 from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, quoted, table_names
 from bankrmi.service.versions import FailedMigration, Versions
@@ -89,6 +90,8 @@ class ServiceMachine:
             database, otherwise=1 if table_names(database) else self._description.version
         )
         self.forget()
+        if OBJECT_TABLE in table_names(database):
+            self._runner.prepare(self.version)
 
     @property
     def version(self) -> int:

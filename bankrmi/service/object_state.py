@@ -29,8 +29,9 @@ __all__ = ["OBJECT_TABLE", "TOTAL_BYTES_AT_MOST", "VALUE_BYTES_AT_MOST", "Object
 OBJECT_TABLE = "object_state"
 VALUE_BYTES_AT_MOST = 1 << 20
 """Of one attribute, or of one key of a dict that is one."""
-TOTAL_BYTES_AT_MOST = 32 << 20
-"""Of all attributes: they are in memory, and are read whole at a start."""
+TOTAL_BYTES_AT_MOST, KEYS_AT_MOST = 16 << 20, 100_000
+"""Of all attributes, and of all dicts that are one: they are in memory, are read whole at a start, and put in
+order when a call that has removed keys fails."""
 
 _TABLE = (
     f"CREATE TABLE {OBJECT_TABLE} (attribute TEXT NOT NULL, key BLOB NOT NULL, position INTEGER NOT NULL,"
@@ -56,7 +57,7 @@ class ObjectState:
         self._attributes: dict[str, Any] = {}
         self._before: dict[str, Any] = {}  # Of attributes that were touched: packed, a dict, or ABSENT.
         self._is_read = False
-        self._bytes = 0
+        self._bytes = self._keys = 0
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -67,14 +68,15 @@ class ObjectState:
     def make_table(self) -> None:
         """Begin with no attribute at all."""
         self._tables.execute(_TABLE)
-        self._attributes, self._before, self._is_read, self._bytes = {}, {}, True, 0
+        self._attributes, self._before, self._is_read = {}, {}, True
+        self._bytes = self._keys = 0
 
     def read(self) -> None:
         """Have in memory what the rows say.  Raises ValueError if the class knows it no more."""
         if self._is_read:
             return
         attributes: dict[str, Any] = {}
-        self._bytes = 0
+        self._bytes = self._keys = 0
         for attribute, key, position, content in self._tables.all_rows(_ROWS):
             self._bytes += len(key) + len(content)
             if key == _NO_KEY:
@@ -84,6 +86,7 @@ class ObjectState:
                 kept, its_key = attributes[attribute], self._values.unpacked(key)
                 kept.put_silently(its_key, self._values.unpacked(content))
                 kept.positions[its_key] = position
+                self._keys += 1
         self._attributes, self._before, self._is_read = attributes, {}, True
 
     def _watched(self) -> WatchedDict:
@@ -161,6 +164,11 @@ class ObjectState:
             self._write_keys(name, kept)
         for name in list(self._before):
             self._write_attribute(name)
+        if self._keys > KEYS_AT_MOST:
+            raise OverflowError(
+                f"the attributes have more than {KEYS_AT_MOST} keys: what is so large belongs in tables "
+                "(bankrmi.Service)"
+            )
         if self._bytes > TOTAL_BYTES_AT_MOST:
             raise OverflowError(
                 f"the attributes take more than {TOTAL_BYTES_AT_MOST >> 20} MiB: what "
@@ -219,8 +227,12 @@ class ObjectState:
             row_key, was = self._row_key(name, key), kept.before[key]
             content = self._packed(name, kept.value_of(key), key)
             self._tables.execute(_PUT, (name, row_key, after, content))
-            self._bytes += len(content) - _size(was) + (len(row_key) if was is ABSENT else 0)
+            self._bytes += len(content) - _size(was)
+            if was is ABSENT:
+                self._bytes += len(row_key)
+                self._keys += 1
             kept.put_silently(key, self._values.unpacked(content))
+            kept.positions.pop(key, None)
             kept.positions[key] = after
             after += 1
 
@@ -234,6 +246,7 @@ class ObjectState:
     def _remove(self, name: str, row_key: bytes, was: Any, kept: WatchedDict, key: Any) -> None:
         self._tables.execute(_REMOVE, (name, row_key))
         self._bytes -= len(row_key) + _size(was)
+        self._keys -= 1
         kept.positions.pop(key, None)
 
     def _write_attribute(self, name: str) -> None:
@@ -243,6 +256,7 @@ class ObjectState:
             return
         if isinstance(before, WatchedDict):
             self._bytes -= int(self._tables.execute(_BYTES, (name,)).value)
+            self._keys -= len(before.positions)
             self._tables.execute(_REMOVE_ALL, (name,))
             before = ABSENT
         if value is ABSENT:
@@ -260,6 +274,7 @@ class ObjectState:
     def _write_dict(self, name: str, value: dict[Any, Any], before: Any) -> None:
         self._bytes -= _size(before)
         kept = self._watched()
+        self._keys += len(value)
         rows = [(name, _NO_KEY, 0, _IS_DICT)]
         for position, (key, one) in enumerate(dict.items(value), 1):
             row_key, content = self._row_key(name, key), self._packed(name, one, key)
@@ -316,8 +331,7 @@ class ObjectState:
                 assert isinstance(was, bytes)
                 kept.put_silently(key, self._values.unpacked(was))
         if kept.removed:
-            in_order = sorted(kept.positions, key=kept.positions.__getitem__)
-            found = [(key, kept.value_of(key)) for key in in_order]
+            found = [(key, kept.value_of(key)) for key in kept.positions]
             dict.clear(kept)
             for key, value in found:
                 kept.put_silently(key, value)

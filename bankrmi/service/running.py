@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import Any, TypeVar
@@ -80,6 +80,11 @@ class Runner:
         """The database has changed by itself: nothing in memory is of now."""
         for state in self._states.values():
             state.forget()
+
+    def prepare(self, version: int) -> None:
+        """Have in memory what the database has, if it is much: no call waits for that then."""
+        with suppress(Raised):  # Whoever calls is told.
+            self._state_of(version)
 
     def _state_of(self, version: int) -> ObjectState | None:
         """Return the attributes of the class in this version, as the database has them; None: it has

@@ -326,6 +326,26 @@ def test_all_attributes_together_have_a_limit(copy: Copy, monkeypatch: pytest.Mo
         copy.call("do", "self.more = 'x' * 1_000_000")
 
 
+def test_all_dicts_together_have_a_limit_of_keys(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_room, "KEYS_AT_MOST", 10)
+    copy.call("do", "self.entries = {f'k{n}': 1 for n in range(6)}")
+    for what in (
+        "self.nested.update({n: 1 for n in range(4)})",
+        "self.nested = {n: 1 for n in range(5)}",
+        "self.more = {n: 1 for n in range(4)}",
+        "self.entries.update({n: 1 for n in range(4)}); del self.entries['k0']; self.entries['k0'] = 1",
+    ):
+        with pytest.raises(Raised, match="the attributes have more than 10 keys"):
+            copy.call("do", what)
+    copy.call("do", "del self.entries['k0']; self.nested.update({n: 1 for n in range(4)})")
+    copy.restart()
+    with pytest.raises(Raised, match="the attributes have more than 10 keys"):
+        copy.call("do", "self.entries['k0'] = 1")
+    copy.call("do", "self.nested = {}; self.entries = {n: 1 for n in range(10)}")
+    copy.call("do", "self.entries.clear(); self.nested.update({n: 1 for n in range(10)})")
+    copy.call("do", "del self.nested; self.words = {n: 1 for n in range(10)}")
+
+
 def test_copies_that_differ_stop(make: Make) -> None:
     first, second = make("a"), make("b")
     second.journal.database.execute("UPDATE object_state SET value = x'05' WHERE attribute = 'count'")

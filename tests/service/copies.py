@@ -24,7 +24,11 @@ _incarnations = count(1)
 class Copy:
     """One copy: calls are decided here, or appended from another one."""
 
-    def __init__(self, path: Path, kind: type[Service], *, limit_ms: float = 5000.0) -> None:
+    def __init__(
+        self, path: Path, kind: type[Service], *, limit_ms: float = 5000.0, clients: str = "s"
+    ) -> None:
+        """`clients`: what the sessions of those begin with who call this copy."""
+        self._clients = clients
         self.path = path
         path.parent.mkdir(exist_ok=True)
         self._description, self._limit_ms = described(kind), limit_ms
@@ -75,7 +79,7 @@ class Copy:
         args_, kwargs_ = known.methods[method].bound(args, kwargs)
         number = next(self._sequence)
         record = self.journal.decide(
-            1, (f"s{number}", 1), 1, packed_call(method, args_, kwargs_), 1_000_000 * number
+            1, (f"{self._clients}{number}", 1), 1, packed_call(method, args_, kwargs_), 1_000_000 * number
         )
         if commits:
             self.journal.commit()

@@ -32,7 +32,9 @@ class ChangedWhileItIsLed(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.copies = {name: Copy(Path(self.folder.name) / name / "db", Stock1) for name in COPIES}
+        self.copies = {
+            name: Copy(Path(self.folder.name) / name / "db", Stock1, clients=name) for name in COPIES
+        }
         self.new = dict.fromkeys(COPIES, False)
         self.leads = "a"
         self.states: list[State] = [(1, {})]
@@ -138,5 +140,5 @@ class ChangedWhileItIsLed(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-ChangedWhileItIsLed.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+ChangedWhileItIsLed.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 TestChangedWhileItIsLed = ChangedWhileItIsLed.TestCase

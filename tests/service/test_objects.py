@@ -83,7 +83,7 @@ class Notes(ObjectService):
 def make(tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as copies:
 
-        def make(name: str, kind: type[Service] = Notes, **how: float) -> Copy:
+        def make(name: str, kind: type[Service] = Notes, **how: Any) -> Copy:
             copy = Copy(tmp_path / name / "bank.db", kind, **how)
             copies.callback(lambda: copy.journal.close(writes=False))
             return copy

@@ -8,19 +8,16 @@ before.
 from __future__ import annotations
 
 import copy
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from bankrmi.replication.record import Record, unpacked
 from bankrmi.service import ObjectService, query, update
 from bankrmi.service.calls import Raised, result_of
-from tests.service.copies import Copy
+from tests.service.two_copies import TwoCopies
 
 NAMES = st.sampled_from("abcd")
 
@@ -117,29 +114,24 @@ class Boxes(Methods, ObjectService):
     everything = query(Methods.everything)
 
 
-class CopiesAgainstATwin(RuleBasedStateMachine):
-    """`leads` decides; `follows` is told, later."""
+class CopiesAgainstATwin(TwoCopies):
+    """An object that is served, and one that is not."""
+
+    kind = Boxes
 
     @initialize()
     def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.leads, self.follows = (Copy(Path(self.folder.name) / name / "db", Boxes) for name in "ab")
-        self.twins: list[Twin] = [Twin()]  # By action id.
-        self.records: list[Record] = []
-        self.told = self.committed = 0
+        self.begin_with(Twin())
 
     def do(self, method: str, *args: Any) -> None:
-        twin = copy.deepcopy(self.twins[-1])
+        twin = copy.deepcopy(self.states[-1])
         try:
             expected: Any = getattr(twin, method)(*args)
         except Exception as error:
-            twin, expected = self.twins[-1], type(error).__name__
+            twin, expected = self.states[-1], type(error).__name__
         _unshare(twin)
-        record = self.leads.decide(method, *args, commits=False)
-        self.records.append(record)
-        self.twins.append(twin)
         try:
-            came = result_of(unpacked(record.outcomes)[0])
+            came = result_of(self.decided(twin, method, *args))
         except Raised as raised:
             came = raised.name
         assert came == expected
@@ -164,61 +156,10 @@ class CopiesAgainstATwin(RuleBasedStateMachine):
     def clear(self) -> None:
         self.do("clear")
 
-    @rule()
-    def commit(self) -> None:
-        self.leads.journal.commit()
-        self.committed = len(self.records)
-
-    @precondition(lambda self: self.told < self.committed)
-    @rule(count=st.integers(1, 4))
-    def tell(self, count: int) -> None:
-        some = self.records[self.told : min(self.told + count, self.committed)]
-        self.follows.follow(*some)
-        self.told += len(some)
-
-    @rule(crashes=st.booleans())
-    def start_again(self, crashes: bool) -> None:
-        if crashes:
-            self.leads.crash()
-        else:
-            self.leads.restart()
-        kept = self.leads.journal.tip.action_id
-        assert kept >= self.committed
-        del self.records[kept:], self.twins[kept + 1 :]
-
-    @rule()
-    def follower_starts_again(self) -> None:
-        self.follows.crash()
-
-    @rule(back=st.integers(1, 5))
-    def take_back(self, back: int) -> None:
-        to = max(0, len(self.records) - back)
-        self.leads.journal.roll_back(to)
-        self.leads.journal.commit()
-        if self.told > to:
-            self.follows.journal.roll_back(to)
-            self.follows.journal.commit()
-            self.told = to
-        del self.records[to:], self.twins[to + 1 :]
-        self.committed = to
-
     @invariant()
     def both_are_what_the_twin_says(self) -> None:
-        assert self.leads.ask("everything") == self.twins[-1].everything()
-        assert self.follows.ask("everything") == self.twins[self.told].everything()
-
-    def teardown(self) -> None:
-        if not hasattr(self, "leads"):
-            return
-        try:
-            self.commit()
-            if self.told < len(self.records):
-                self.follows.follow(*self.records[self.told :])
-            assert self.leads.state() == self.follows.state()
-        finally:
-            self.leads.journal.close()
-            self.follows.journal.close()
-            self.folder.cleanup()
+        assert self.leads.ask("everything") == self.states[-1].everything()
+        assert self.follows.ask("everything") == self.states[self.told].everything()
 
 
 CopiesAgainstATwin.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

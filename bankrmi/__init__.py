@@ -2,6 +2,7 @@
 
     with bankrmi.connect("config.yaml", timeout=10) as bank:
         bank.withdraw(2, 10)
+        bank.transfer(2, 3, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
 And to those who replicate a class of their own: `Service`, `ObjectService`, `update`, `query`
@@ -17,7 +18,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+    from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Receipt, Transfer, Withdraw
+    from bankrmi.bank.statements import Statement, StatementEntry, Total
     from bankrmi.client import BankClient, connect
     from bankrmi.replication.sessions import new_session
     from bankrmi.service.declaring import Service, query, update
@@ -25,10 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BankClient",
+    "CloseAccount",
     "Deposit",
     "ObjectService",
+    "OpenAccount",
     "Receipt",
     "Service",
+    "Statement",
+    "StatementEntry",
+    "Total",
+    "Transfer",
     "Withdraw",
     "__version__",
     "connect",
@@ -41,10 +49,16 @@ __version__ = "1.1.0.dev0"
 
 _HOMES = {
     "BankClient": "bankrmi.client",
+    "CloseAccount": "bankrmi.bank.operations",
     "Deposit": "bankrmi.bank.operations",
     "ObjectService": "bankrmi.service.objects",
+    "OpenAccount": "bankrmi.bank.operations",
     "Receipt": "bankrmi.bank.operations",
     "Service": "bankrmi.service.declaring",
+    "Statement": "bankrmi.bank.statements",
+    "StatementEntry": "bankrmi.bank.statements",
+    "Total": "bankrmi.bank.statements",
+    "Transfer": "bankrmi.bank.operations",
     "Withdraw": "bankrmi.bank.operations",
     "connect": "bankrmi.client",
     "new_session": "bankrmi.replication.sessions",

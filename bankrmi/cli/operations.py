@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from bankrmi.bank.ledger_file import write_ledger
-from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
+from bankrmi.bank.operations import LARGEST, Receipt, check_account, check_amount, parse_request_id
 from bankrmi.cli.interruption import under_way
 from bankrmi.cli.invocation import Invocation, check_server_now, complete_server, say, show_json, tell
-from bankrmi.cli.sentences import result_of, sentence_of
+from bankrmi.cli.sentences import lines_of, result_of, sentence_of
 from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange, whole_number
-from bankrmi.errors import Cancelled, Refused, ServiceError
+from bankrmi.errors import AccountNotFound, Cancelled, InvalidRequest, Refused, ServiceError
 from bankrmi.foreign_text import foreign
 from bankrmi.written_over import WrittenOver
 
@@ -107,6 +108,115 @@ def deposit(
     numbers = check_account(whole_number(account)), check_amount(whole_number(amount))
     with invocation.connect(timeout=timeout) as bank:
         _show(bank.deposit(*numbers, request_id=request_id), as_json=as_json)
+
+
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("from_account", metavar="FROM")
+@click.argument("to_account", metavar="TO")
+@click.argument("amount")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def transfer(
+    invocation: Invocation,
+    from_account: str,
+    to_account: str,
+    amount: str,
+    request_id: str | None,
+    as_json: bool,
+    timeout: float | None,
+) -> None:
+    """Take AMOUNT off account FROM and put it on account TO: both, or neither.
+
+    What is printed is the balance of account FROM.
+    """
+    accounts = check_account(whole_number(from_account)), check_account(whole_number(to_account))
+    number = check_amount(whole_number(amount))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.transfer(*accounts, number, request_id=request_id), as_json=as_json)
+
+
+@click.command("open-account", context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def open_account(
+    invocation: Invocation, account: str, request_id: str | None, as_json: bool, timeout: float | None
+) -> None:
+    """Have an account ID, where there is none; its balance is 0."""
+    number = check_account(whole_number(account))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.open_account(number, request_id=request_id), as_json=as_json, sentence="Account opened")
+
+
+@click.command("close-account", context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def close_account(
+    invocation: Invocation, account: str, request_id: str | None, as_json: bool, timeout: float | None
+) -> None:
+    """Have no account ID any more, if its balance is 0."""
+    number = check_account(whole_number(account))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.close_account(number, request_id=request_id), as_json=as_json, sentence="Account closed")
+
+
+@click.command()
+@_json_option
+@_timeout_option
+@click.pass_obj
+def total(invocation: Invocation, as_json: bool, timeout: float | None) -> None:
+    """Say what all accounts hold together, and after which entry."""
+    with invocation.connect(timeout=timeout) as bank:
+        whole = bank.total()
+    if as_json:
+        show_json({"total": whole.total, "action_id": whole.action_id})
+    else:
+        tell(f"All accounts: {whole.total}, at action id {whole.action_id}")
+
+
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@click.option(
+    "--since",
+    metavar="ACTION_ID",
+    default="0",
+    help="Only entries after this one; the journal is looked through from there on.",
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, help="The newest so many (100).")
+@_json_option
+@_timeout_option
+@click.pass_obj
+def statement(
+    invocation: Invocation, account: str, since: str, limit: int, as_json: bool, timeout: float | None
+) -> None:
+    """List the entries of account ID, the newest last: when, what, and the balance after it.
+
+    Declined ones are among them. `--timeout` is for each of the calls that a long journal takes.
+    """
+    number, after = check_account(whole_number(account)), _action_id(since)
+    with invocation.connect(timeout=timeout) as bank:
+        listed = bank.statement(number, since=after, limit=limit)
+    if as_json:
+        show_json(asdict(listed))
+        return
+    if not listed.entries and listed.balance is None:
+        raise AccountNotFound(f"there is no account {number}", account=number)
+    for line in lines_of(listed, after):
+        tell(line)
+
+
+def _action_id(text: str) -> int:
+    number = whole_number(text)
+    if not isinstance(number, int) or number > LARGEST:
+        raise InvalidRequest(f"not an action id: {text!r:.40} (a whole number from 0 on)")
+    return number
 
 
 @click.command()
@@ -211,12 +321,12 @@ def _print_whole(write: Callable[[TextIO], None]) -> None:
             sys.stdout.write(piece)
 
 
-def _show(receipt: Receipt, *, as_json: bool) -> None:
+def _show(receipt: Receipt, *, as_json: bool, sentence: str = "") -> None:
     with under_way(receipt.request_id):
         if as_json:
             show_json(_plain(receipt))
         else:
-            tell(sentence_of(receipt))
+            tell(sentence or sentence_of(receipt))
 
 
 def _plain(result: Receipt | Refused) -> dict[str, str | int]:
@@ -232,4 +342,15 @@ def _plain(result: Receipt | Refused) -> dict[str, str | int]:
     return plain
 
 
-COMMANDS = (balance, withdraw, deposit, outcome, export)
+COMMANDS = (
+    balance,
+    withdraw,
+    deposit,
+    transfer,
+    open_account,
+    close_account,
+    statement,
+    total,
+    outcome,
+    export,
+)

@@ -5,8 +5,8 @@ Rule 2: nothing in common, or an empty disk: a copy of the database, never an em
         anchor of either counts for nothing: nobody can tell what the other one holds there.
 Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
         may fail for reasons of its own, and entries are always another way.
-Rule 4: who speaks less than the view needs is let in when it was upgraded; its own log says why it waits. So
-        does whose code does not know the version of the state (S5).
+Rule 4: who speaks less than the view needs, or the journal (V13), is let in when it was upgraded; its own log
+        says why it waits, or ours. So is whose code does not know the version of the state (S5).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def decide(request: JoinRequest, peer: PeerState | None, view: View, step: Step)
         return JoinDecision("unknown")
     if step.links.start_id(request.server) != request.start_id or request.number <= peer.join_number:
         return JoinDecision("wait")
-    if step.links.protocol_with(request.server) < view.needs_protocol:
-        return JoinDecision("wait")  # It cannot read the view: in sync, it could not take over.
+    if step.links.protocol_with(request.server) < max(view.needs_protocol, step.journal.needs_protocol):
+        return JoinDecision("wait")  # It cannot read the view, or the journal: it could not take over (V13).
     code = step.links.code_of(request.server)
     if code is None or not _may_follow(code, step):
         return JoinDecision("wait")  # S5: nor could it do what is decided here.

@@ -58,6 +58,13 @@ class Journal(Protocol):
         """Return the version of the state after the record that ends there, or holds it."""
 
     @property
+    def needs_protocol(self) -> int:
+        """The oldest version of the protocol that knows all that this journal holds, or ever held."""
+
+    def protocol_of(self, operations: bytes) -> int:
+        """Return the oldest version of the protocol that knows these packed operations."""
+
+    @property
     def size_bytes(self) -> int:
         """About how much a copy of all this would be."""
 

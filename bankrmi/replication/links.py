@@ -103,6 +103,13 @@ class LinkTable:
                 )
         return ""
 
+    def too_old_for(self, protocol: int, servers: Iterable[str]) -> str:
+        """Return which of these servers is too old for what came with a version; "" if none is.
+
+        Of one that is not connected nothing is known: what it may be sent is looked at when it is.
+        """
+        return self.why_not_yet(protocol, [server for server in servers if server in self._protocols])
+
     def up(self, event: LinkChanged, start_id: str) -> None:
         """A connection is up."""
         self._start_ids[event.server] = start_id

@@ -100,9 +100,9 @@ def begun(
 
 
 def _too_old(target: str, view: View, step: Step) -> str:
-    """Return why a server cannot lead this view; empty if it can read it, and knows the state's version
-    (S5)."""
-    spoken, needs = step.links.protocol_with(target), view.needs_protocol
+    """Return why a server cannot lead this view; empty if it can read it, and the journal, and knows the
+    state's version (S5)."""
+    spoken, needs = step.links.protocol_with(target), max(view.needs_protocol, step.journal.needs_protocol)
     if spoken < needs:
         return f"{target} speaks bankrmi protocol {spoken}, this view needs {needs}: upgrade it"
     code, version = step.links.code_of(target), step.journal.version

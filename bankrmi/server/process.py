@@ -320,7 +320,13 @@ class _Process:
                 entries_at_most=at_most,
                 state_version=lambda: None if driver.replica.primary is None else driver.journal.version,
             )
-        return AccountObject(admission, status, addresses=self._whereabouts, operations_per_request=at_most)
+        return AccountObject(
+            admission,
+            status,
+            addresses=self._whereabouts,
+            operations_per_request=at_most,
+            journal=lambda: self._driver.journal,
+        )
 
     def _migration(self, shown: Condition) -> str | None:
         """Return what there is to say of the version of the class, if it is not yet that of the state."""

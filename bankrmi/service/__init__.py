@@ -6,6 +6,7 @@
     tables        `self.db`: what a method may ask of the database, and which tables there can be
     guard         what a copy may not go by: clocks, chance, the network, files
     running       one method run within bounds: time, exceptions, what it may use
+    traced        where in the module of the class an exception was raised
     changes       what one call changed: how to take it back, and a digest to compare copies by
     versions      of which version the state is, since when
     before        the tables as a migration found them, to take it back

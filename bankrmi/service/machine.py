@@ -71,6 +71,9 @@ class ServiceMachine:
     own_transactions = True
     """SQLite takes back the whole transaction of a statement that writes and is interrupted."""
 
+    needs_protocol = 1
+    """A server that is too old to serve classes is told so when it connects, not by what is recorded."""
+
     def __init__(self, description: Description, *, limit_ms: float = LIMIT_MS) -> None:
         self._description = description
         self.limit_ms = limit_ms
@@ -176,6 +179,10 @@ class ServiceMachine:
             raise ValueError("a request of a service is one call")
         called(operations[0])
 
+    def protocol_of(self, content: bytes) -> int:  # noqa: ARG002 - a call is a call
+        """Return the oldest version of the protocol that knows a call."""
+        return self.needs_protocol
+
     def apply(
         self,
         operations: Sequence[Any],
@@ -218,6 +225,7 @@ class ServiceMachine:
                 value = self._runner.run(call, moment, version=self.version, limited=limited)
                 changes = recorder.changes()
             except Raised as raised:
+                self.heard(call, raised)
                 if (
                     limited and not database.in_transaction
                 ):  # It was interrupted: all that was in it was its own.
@@ -312,6 +320,10 @@ class ServiceMachine:
         if not self._database.in_transaction:
             raise DiskFailed("the database gave up a transaction")
 
+    def heard(self, call: Called, raised: Raised) -> None:
+        """Hear what a call raised here; whoever has something to say of that does it in a class of his
+        own."""
+
     def undo(self, operations: Sequence[Any], _outcomes: Sequence[Any], action_id: int) -> None:
         """Take back what the newest call changed; an exception changed nothing."""
         self._changed_at = action_id
@@ -344,6 +356,7 @@ class ServiceMachine:
         try:
             return Told(self._runner.run(query, None, version=self.version, limited=True))
         except Raised as raised:
+            self.heard(query, raised)
             return raised
         except DatabaseGaveUp as error:
             raise DiskFailed(f"the disk refused a query: {error}") from error

@@ -34,6 +34,7 @@ from bankrmi.service.kept_values import KeptValues
 from bankrmi.service.object_state import ObjectState
 from bankrmi.service.plain_values import NotPlain, plain
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
+from bankrmi.service.traced import line_of
 from bankrmi.storage.state_machine import Moment
 
 __all__ = ["Runner"]
@@ -204,7 +205,7 @@ class Runner:
                 "TimeoutError", "builtins", f"{name} took more than {limit_s * 1000:.0f} ms{more}", None
             ) from None
         except BaseException as error:  # Also one that wants to end the process: that is not for a method.
-            raise _raised(error) from None
+            raise _raised(error, self._description.kind.__module__) from None
         finally:
             failed, self.tables.failed = self.tables.failed, None
             if failed is not None:
@@ -292,8 +293,8 @@ def _kind(is_update: bool) -> str:
     return "update" if is_update else "query"
 
 
-def _raised(error: BaseException) -> Raised:
-    """Return an exception as the journal keeps it."""
+def _raised(error: BaseException, module: str) -> Raised:
+    """Return an exception as the journal keeps it, and where in this module it was raised."""
     if isinstance(error, Raised):
         return error
     words = error.message if isinstance(error, InvalidRequest) else str(error)
@@ -305,4 +306,6 @@ def _raised(error: BaseException) -> Raised:
     if len(told) > _WORDS_AT_MOST:
         values = None
     kind = type(error)
-    return Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)
+    made = Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)
+    made.at = line_of(error, module)
+    return made

@@ -297,6 +297,7 @@ def quoted(name: str) -> str:
 
 def check_tables(database: apsw.Connection, kind: str) -> None:
     """Raise ConfigurationError if there is a table whose changes could not be taken back whole."""
+    nullable: list[str] = []
     tables: list[Any] = database.execute(
         "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE type = 'table'"
     ).fetchall()
@@ -315,8 +316,9 @@ def check_tables(database: apsw.Connection, kind: str) -> None:
             )
         if len(key) == 1 and key[0][1].upper() == "INTEGER":
             continue
-        without = [column[0] for column in key if not column[2]]
-        if without:
-            raise ConfigurationError(
-                f"{kind}: {name}.{without[0]} is in the PRIMARY KEY and can be NULL: say NOT NULL"
-            )
+        nullable += [f"{name}.{column[0]}" for column in key if not column[2]]
+    if nullable:
+        are = "is" if len(nullable) == 1 else "are"
+        raise ConfigurationError(
+            f"{kind}: {', '.join(nullable)} {are} in the PRIMARY KEY and can be NULL: say NOT NULL"
+        )

@@ -5,6 +5,7 @@ Its files:
     directories        which databases there are below a folder, each judged with its directory locked
     backup_file        a backup, whole or an increment: pages, label, records
     comparing          where two copies of a journal part
+    statement_check    is a statement what a journal says?
     compared_sessions  whether they remember the same requests
     stopped_directory  a directory that nobody uses, read without a change
     server_directory   a server's database: pages, log, journal, accounts, adopted epoch

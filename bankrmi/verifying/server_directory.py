@@ -18,7 +18,7 @@ from bankrmi.replication.record import Position, Record
 from bankrmi.storage.about import served_class
 from bankrmi.storage.folding import Anchor, anchor_in
 from bankrmi.storage.pages import page_faults
-from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT
+from bankrmi.storage.tables import FORMAT, NEWEST_FORMAT
 from bankrmi.verifying.journal_check import CopyFault, JournalCheck
 from bankrmi.verifying.record_check import UNREADABLE
 from bankrmi.verifying.service_check import ServiceCheck
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 DATABASE = "bank.db"
-VERIFIED_FORMATS = (FORMAT, FOLDED_FORMAT)
+VERIFIED_FORMATS = (FORMAT, NEWEST_FORMAT)
 _PROGRESS_EVERY = 20_000
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
-from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.bank.operations import Operation, Withdraw
 from bankrmi.coordination.succession import decided
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
 from bankrmi.replication.cause import CauseKind
@@ -105,6 +106,8 @@ class Bank:
         self.replicas: dict[str, Replica] = {}
         self._hands: dict[str, Hand] = {}
         self.contradictions: list[tuple[str, str]] = []  # (server, what it said that cannot be)
+        self.reports: list[str] = []  # What was told to people, and of which server.
+        self.old: set[str] = set()  # Servers whose processes are of bankrmi 1.0.
         self._copies: dict[str, SqliteJournal] = {}
         self._disks = 0
 
@@ -225,17 +228,20 @@ class Bank:
         """Connect two servers, both ways."""
         for caller, called in ((one, other), (other, one)):
             start_id = self.replicas[called].start_id
-            self.take(
-                caller,
-                LinkChanged(
-                    server=called,
-                    up=True,
-                    start_id=start_id,
-                    begun_ms=self.now_ms,
-                    code=self.settings[called].code,
-                    state_version=self.journals[called].version,
-                ),
+            up = LinkChanged(
+                server=called,
+                up=True,
+                start_id=start_id,
+                begun_ms=self.now_ms,
+                protocol=self.protocol(one, other),
+                code=self.settings[called].code,
+                state_version=self.journals[called].version,
             )
+            self.take(caller, up)
+
+    def protocol(self, *servers: str) -> int:
+        """Return the version of the protocol that these servers speak with each other."""
+        return 1 if self.old & {*servers} else NEWEST
 
     def cut(self, one: str, other: str) -> None:
         """Let both servers notice that their connection is lost, and lose what was on its way."""
@@ -324,7 +330,7 @@ class Bank:
     def withdraw(self, name: str, request: str, amount: int, account: int = 1) -> None:
         self.request(name, request, Withdraw(account, amount))
 
-    def request(self, name: str, request: str, *operations: Withdraw | Deposit) -> None:
+    def request(self, name: str, request: str, *operations: Operation) -> None:
         """A client asks a server; `request` is SESSION:SEQ, and names the caller in the trace."""
         session, number = request.split(":")
         forms = [form_of(operation) for operation in operations]

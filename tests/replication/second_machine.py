@@ -41,6 +41,10 @@ class NamedSets:
             parts(operation)
 
     own_transactions = False
+    needs_protocol = 1
+
+    def protocol_of(self, content: bytes) -> int:
+        return 1
 
     def apply(
         self, operations: Sequence[str], action_id: int, _moment: object = None, _told: bytes | None = None
@@ -124,8 +128,8 @@ class SetsModel:
     def values(self) -> dict[str, str]:
         return {name: " ".join(sorted(words)) for name, words in self._sets.items()}
 
-    def key(self, operation: str) -> str:
-        return parts(operation)[1]
+    def keys(self, operation: str) -> list[str]:
+        return [parts(operation)[1]]
 
     def apply(self, operation: str) -> tuple[str, Scalar]:
         sign, name, word = parts(operation)

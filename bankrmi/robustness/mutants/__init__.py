@@ -8,6 +8,7 @@ Its files:
     reading             bugs in who may read, and when a server may lead (R1 to R5)
     once_only           bugs in doing each request once, and in failing (O1, O2, F1)
     folding             bugs in what leaves the journal, and in what is forgotten (J1, O5)
+    transfers           bugs in what has two halves
     under_load          bugs in what is done when there is more to do than time (W1 to W4)
     hunting             seed after seed, until a bug is found
     two_histories       the first seed that goes wrong, and the same one with the rule in

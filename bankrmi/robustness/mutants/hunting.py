@@ -19,6 +19,7 @@ from bankrmi.robustness.mutants import (
     folding,
     once_only,
     reading,
+    transfers,
     under_load,
 )
 from bankrmi.robustness.mutants.mutant import Mutant, in_place
@@ -31,7 +32,16 @@ SEEDS = 1000
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant
-    for room in (acknowledging, durable, changing_the_view, reading, once_only, folding, under_load)
+    for room in (
+        acknowledging,
+        durable,
+        changing_the_view,
+        reading,
+        once_only,
+        folding,
+        transfers,
+        under_load,
+    )
     for mutant in room.MUTANTS
 }
 

@@ -119,6 +119,7 @@ def test_what_failed_is_tried_again_with_more_time_or_in_another_process(copy: C
     assert copy.journal.version == 2
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # In Hypothesis' callback.
 def test_one_that_takes_too_long_says_that_it_gets_more_time_while_takeover_is_paused(copy: Copy) -> None:
     copy.call("put", "fig", 1)
     _, migrations, _ = serving(copy, Hasty, has_ms=50)

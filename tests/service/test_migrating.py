@@ -98,6 +98,7 @@ def test_a_copy_that_comes_to_something_else_stops_and_says_in_which_table(make:
         second.follow(first.migrate(2))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # In Hypothesis' callback.
 @pytest.mark.parametrize(
     ("kind", "thing", "why"),
     [

@@ -356,6 +356,7 @@ def test_copies_that_differ_stop(make: Make) -> None:
         second.follow(first.decide("write", "a", "x"))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # In Hypothesis' callback.
 def test_a_call_that_takes_too_long_leaves_nothing(make: Make) -> None:
     copy = make("a", limit_ms=50)
     copy.call("write", "a", "one")

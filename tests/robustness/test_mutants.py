@@ -42,13 +42,13 @@ QUICK = {
     "no-budget-a-turn": 5,
     "queue-a-retry-twice": 8,
     "transfer-half-done": 5,
-    "export-half-a-transfer": 20,
+    "export-half-a-transfer": 60,
     "patience-drops-the-connection": 8,
 }
 """Bugs that are found soon, and the seeds that each may take."""
 
 FIRST = {
-    "export-half-a-transfer": 9,
+    "export-half-a-transfer": 46,
     "queue-without-a-bound": 4,
     "acknowledge-before-standby": 2,
     "commit-after-answering": 6,

@@ -245,6 +245,7 @@ def test_both_servers_are_stopped_and_get_a_class_that_names_none_before(changin
             new.put("apple", 2**63)
 
 
+@pytest.mark.long  # tests/server/test_migrating.py says the same of one process.
 def test_a_migration_that_takes_long_is_done_while_takeover_is_paused(changing: Changing) -> None:
     cluster = changing.cluster
     slow = SECOND.replace(

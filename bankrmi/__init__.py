@@ -5,7 +5,8 @@
         bank.transfer(2, 3, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
-And to those who replicate a class of their own: `Service`, `update`, `query` (docs/your-own-class.md).
+And to those who replicate a class of their own: `Service`, `ObjectService`, `update`, `query`
+(docs/your-own-class.md).
 
 The errors are in `bankrmi.errors`, the same for asyncio in `bankrmi.aio`.
 Rule: importing `bankrmi` is cheap; Pyro5 and the rest are loaded by the first use of a name.
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from bankrmi.client import BankClient, connect
     from bankrmi.replication.sessions import new_session
     from bankrmi.service.declaring import Service, query, update
+    from bankrmi.service.objects import ObjectService
 
 __all__ = [
     "BankClient",
     "CloseAccount",
     "Deposit",
+    "ObjectService",
     "OpenAccount",
     "Receipt",
     "Service",
@@ -48,6 +51,7 @@ _HOMES = {
     "BankClient": "bankrmi.client",
     "CloseAccount": "bankrmi.bank.operations",
     "Deposit": "bankrmi.bank.operations",
+    "ObjectService": "bankrmi.service.objects",
     "OpenAccount": "bankrmi.bank.operations",
     "Receipt": "bankrmi.bank.operations",
     "Service": "bankrmi.service.declaring",

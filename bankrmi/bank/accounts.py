@@ -50,6 +50,7 @@ class Accounts:
     """All accounts of one copy (see `storage.state_machine.StateMachine`)."""
 
     own_transactions = False
+    version = 1
 
     def __init__(self, opening: Mapping[int, int]) -> None:
         """`opening` is the ledger that an empty copy opens with: balances by account id."""
@@ -64,6 +65,10 @@ class Accounts:
         self._snapshots: list[Snapshot] = []
         self.needs_protocol = 1
         """The version of the protocol that knows all operations that were applied."""
+
+    def version_at(self, _action_id: int) -> int:
+        """Return the only version that there is."""
+        return self.version
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the table if there is none."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -20,8 +20,14 @@ from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange, whole_number
 from bankrmi.errors import AccountNotFound, Cancelled, InvalidRequest, Refused, ServiceError
 from bankrmi.foreign_text import foreign
+from bankrmi.written_over import WrittenOver
+
+if TYPE_CHECKING:
+    from bankrmi.config import Configuration
 
 __all__ = ["COMMANDS"]
+
+_PROGRESS_EVERY_S = 0.2
 
 _Command = Callable[..., Any]
 
@@ -265,28 +271,51 @@ def _outcome_of_call(
 )
 @click.pass_obj
 def export(invocation: Invocation, file: Path | None, server: str | None) -> None:
-    """Write the ledger as it is now.
+    """Write the ledger as it is now; or the state of a class that is served.
 
-    CSV, to FILE or standard output. A plain FILE is replaced as a whole, and keeps its mode; a device, a pipe
-    or a link is written into. It is one consistent state; its action id is printed on standard error.
+    CSV, or of a class a line of JSON for each row, to FILE or standard output. A plain FILE is replaced as a
+    whole, and keeps its mode; a device, a pipe or a link is written into. It is one consistent state; its
+    action id is printed on standard error.
     """
     from bankrmi import client
 
-    configuration = invocation.bank_configuration()
+    configuration = invocation.configuration()
     if server is not None:
         configuration = check_server_now(configuration, server)
+    if configuration.serves is not None:
+        _export_state(configuration, file, server)
+        return
     with client.export(configuration, server) as copy:
         if file is None or str(file) == "-":
-            _print_whole(copy.balances)
+            _print_whole(lambda stream: write_ledger(stream, copy.balances))
         else:
             write_file(file, lambda stream: write_ledger(stream, copy.balances))
     say(f"action id {foreign(copy.action_id)}, history {foreign(copy.history)}")
 
 
-def _print_whole(balances: Iterable[tuple[int, int]]) -> None:
+def _export_state(configuration: Configuration, file: Path | None, server: str | None) -> None:
+    """Write the state of a class."""
+    from bankrmi.backup.service_export import exported_service
+    from bankrmi.backup.taking import BYTES_PER_SECOND
+
+    progress = WrittenOver(every_s=_PROGRESS_EVERY_S)
+    with exported_service(configuration, server, rate=BYTES_PER_SECOND, progress=progress.show) as state:
+        progress.clear()
+
+        def write(stream: TextIO) -> None:
+            stream.writelines(state.lines)
+
+        if file is None or str(file) == "-":
+            _print_whole(write)
+        else:
+            write_file(file, write)
+    say(f"action id {state.label.tip.action_id}, history {state.label.history}")
+
+
+def _print_whole(write: Callable[[TextIO], None]) -> None:
     """Print when all of it is here: half a ledger must never look like one."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as whole:
-        write_ledger(whole, balances)
+        write(whole)
         whole.seek(0)
         for piece in iter(lambda: whole.read(1 << 16), ""):
             sys.stdout.write(piece)

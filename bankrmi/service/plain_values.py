@@ -39,8 +39,8 @@ def plain(value: object, depth: int = 0) -> Any:
         raise NotPlain(f"lists and dicts nested deeper than {_NESTING_AT_MOST}")
     if kind in (list, tuple):
         return [plain(one, depth + 1) for one in value]  # type: ignore[attr-defined]
-    if kind is dict:
-        return {_key(name): plain(one, depth + 1) for name, one in value.items()}  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        return {_key(name): plain(one, depth + 1) for name, one in value.items()}
     if kind in (set, frozenset):
         return sorted((plain(one, depth + 1) for one in value), key=msgpack.packb)  # type: ignore[attr-defined]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

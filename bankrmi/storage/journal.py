@@ -325,6 +325,15 @@ class SqliteJournal:
         return anchor.position if anchor is not None else self._opening or _EMPTY
 
     @property
+    def version(self) -> int:
+        """Of the state, after the newest record."""
+        return self._derived.machine.version
+
+    def version_at(self, action_id: int) -> int:
+        """Return the version of the state after the record that ends there, or holds it."""
+        return self._derived.machine.version_at(action_id)
+
+    @property
     def size_bytes(self) -> int:
         """How large the database is."""
         pages: int = self._database.pragma("page_count")

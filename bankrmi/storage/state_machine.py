@@ -34,6 +34,13 @@ class StateMachine(Protocol):
     `forget`: who speaks less must never be given them.
     """
 
+    @property
+    def version(self) -> int:
+        """Of the state: one and the same where nothing ever migrates it."""
+
+    def version_at(self, action_id: int) -> int:
+        """Return the version of the state at an action id that it has had."""
+
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the tables if there are none."""
 

@@ -12,6 +12,7 @@ Its files:
     witness_directory  the witness's: pages, checksums, the order of the views
     record_check       the one check of records: digests, requests, outcomes
     model              what must come of operations: a plain dictionary
+    service_check      the state of a class: its journal, and the tables that lead back through it
     journal_check      a whole copy: its records, and the accounts beside them
     write_ahead_log    what the bytes of SQLite's log prove
     verdict            what came of it

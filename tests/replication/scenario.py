@@ -51,6 +51,7 @@ from bankrmi.robustness.simulator.images import Images
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
+from bankrmi.storage.state_machine import StateMachine
 from tests.replication.hand import Hand
 from tests.replication.words import view_in_words
 
@@ -79,10 +80,11 @@ class Bank:
         own: Mapping[str, Any] | None = None,
         keeping: Keeping | None = None,
         behind: WriteBehind | None = None,
+        machine: Callable[[], StateMachine] = lambda: Accounts(LEDGER),
         **settings: Any,
     ) -> None:
         """Of these servers, with these settings; `own` has what one of them was told alone."""
-        self._keeping, self._behind = keeping, behind
+        self._keeping, self._behind, self._machine = keeping, behind, machine
         self.now_ms = 0.0
         self.mail: list[Letter] = []
         self.trace: list[str] = []
@@ -117,7 +119,7 @@ class Bank:
     def _journal(self, database: Any, incarnation: str) -> SqliteJournal:
         return SqliteJournal(
             database,
-            Accounts(LEDGER),
+            self._machine(),
             new_incarnation=lambda: incarnation,
             keeping=self._keeping,
             behind=self._behind,
@@ -232,6 +234,8 @@ class Bank:
                 start_id=start_id,
                 begun_ms=self.now_ms,
                 protocol=self.protocol(one, other),
+                code=self.settings[called].code,
+                state_version=self.journals[called].version,
             )
             self.take(caller, up)
 

@@ -23,6 +23,11 @@ class NamedSets:
         self._sets: dict[str, set[str]] = {}
         self._changed_at: int | None = None
 
+    version = 1
+
+    def version_at(self, _action_id: int) -> int:
+        return self.version
+
     def attach(self, database: apsw.Connection) -> None:
         self.database = database
         database.execute("CREATE TABLE IF NOT EXISTS sets (name, word, PRIMARY KEY (name, word))")

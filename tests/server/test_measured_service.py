@@ -59,7 +59,8 @@ def test_what_comes_of_a_call_and_how_long_it_took_count_for_its_group(tmp_path:
     try:
         journal.open(adopted())
         costs = directory.call_costs
-        settings = settings_of_service(settings_of(configuration, "s1", first=False), costs)
+        description = described(Echo)
+        settings = settings_of_service(settings_of(configuration, "s1", first=False), costs, description.code)
         assert settings.cost_of_newest is not None
 
         def cost_of(number: int, method: str, *args: object) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bankrmi.service import load
 from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Different, blocks_of
 from tests.reader import Reader
 from tests.system.ports import own_addresses
@@ -33,3 +34,22 @@ def test_a_stranger_who_follows_the_page_has_a_class_that_is_replicated(
                 pytest.fail(f"{PAGE} line {block.line}: {difference}", pytrace=False)
         stranger.stop_the_service()
     monkeypatch.delitem(sys.modules, "inventory", raising=False)
+
+
+def test_every_class_of_the_page_can_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The changed one as well, beside the module that it was; what is done to it is tried when it is
+    loaded."""
+    blocks = [block.text for block in blocks_of((ROOT / PAGE).read_text()) if block.language == "python"]
+    modules = [(text.split()[1], text) for text in blocks if text.startswith("# ")]
+    assert [name for name, _ in modules] == ["inventory.py", "kv.py", "inventory.py"]
+    for name in ("inventory", "inventory_1", "kv"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (_, first), (_, kept), (_, second) = modules
+    for name, text in (("inventory_1.py", first), ("kv.py", kept), ("inventory.py", second)):
+        (tmp_path / name).write_text(text)
+    changed = load("inventory:Inventory", tmp_path)
+    assert changed.code[:3] == (1, 2, 1)
+    assert sorted(load("kv:KV", tmp_path).methods) == ["get", "put", "tag"]
+    for name in ("inventory", "inventory_1", "kv"):
+        monkeypatch.delitem(sys.modules, name, raising=False)

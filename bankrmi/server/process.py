@@ -14,7 +14,7 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -67,9 +67,6 @@ from bankrmi.service.loading import load
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["run"]
 

@@ -2,9 +2,11 @@
 
     with bankrmi.connect("config.yaml", timeout=10) as bank:
         bank.withdraw(2, 10)
+        bank.transfer(2, 3, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
-And to those who replicate a class of their own: `Service`, `update`, `query` (docs/your-own-class.md).
+And to those who replicate a class of their own: `Service`, `ObjectService`, `update`, `query`
+(docs/your-own-class.md).
 
 The errors are in `bankrmi.errors`, the same for asyncio in `bankrmi.aio`.
 Rule: importing `bankrmi` is cheap; Pyro5 and the rest are loaded by the first use of a name.
@@ -16,16 +18,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bankrmi.bank.operations import Deposit, Receipt, Withdraw
+    from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Receipt, Transfer, Withdraw
+    from bankrmi.bank.statements import Statement, StatementEntry, Total
     from bankrmi.client import BankClient, connect
     from bankrmi.replication.sessions import new_session
     from bankrmi.service.declaring import Service, query, update
+    from bankrmi.service.objects import ObjectService
 
 __all__ = [
     "BankClient",
+    "CloseAccount",
     "Deposit",
+    "ObjectService",
+    "OpenAccount",
     "Receipt",
     "Service",
+    "Statement",
+    "StatementEntry",
+    "Total",
+    "Transfer",
     "Withdraw",
     "__version__",
     "connect",
@@ -38,9 +49,16 @@ __version__ = "1.1.0.dev0"
 
 _HOMES = {
     "BankClient": "bankrmi.client",
+    "CloseAccount": "bankrmi.bank.operations",
     "Deposit": "bankrmi.bank.operations",
+    "ObjectService": "bankrmi.service.objects",
+    "OpenAccount": "bankrmi.bank.operations",
     "Receipt": "bankrmi.bank.operations",
     "Service": "bankrmi.service.declaring",
+    "Statement": "bankrmi.bank.statements",
+    "StatementEntry": "bankrmi.bank.statements",
+    "Total": "bankrmi.bank.statements",
+    "Transfer": "bankrmi.bank.operations",
     "Withdraw": "bankrmi.bank.operations",
     "connect": "bankrmi.client",
     "new_session": "bankrmi.replication.sessions",

@@ -44,6 +44,7 @@ from bankrmi.config_settings import (
     split_url,
 )
 from bankrmi.config_source import Key, Mistake, Source, mistake_of, read_source
+from bankrmi.database_url import reached_without_proof
 from bankrmi.errors import ConfigurationError
 
 __all__ = [
@@ -271,11 +272,29 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
         )
     if settings.etcd is not None:
         yield from _impossible_etcd(settings.etcd)
+    if settings.engine is not None:
+        yield from _impossible_with_an_engine(settings)
     if settings.serves is not None:
         yield from _impossible_for_a_class(settings.journal, settings.limits)
     yield from _impossible_sizes(settings.limits)
     yield from _impossible_loads(settings.limits)
     yield from _impossible_answers(settings.limits)
+
+
+def _impossible_with_an_engine(settings: ConfigSettings) -> Iterator[Mistake]:
+    """Yield what is of servers that keep the accounts themselves."""
+    of_a_pair: tuple[tuple[str, object, str], ...] = (
+        ("serves", None, "is a class of one's own, which servers keep themselves"),
+        ("witness", settings.nameserver, "keeps the view of who leads, and here nobody does"),
+        ("copies_min", 1, "counts the copies of servers: how many the database has, it says itself"),
+        ("journal", JournalSettings(), "is that of servers that keep the accounts themselves"),
+        ("metrics", {}, "are not there yet for servers whose accounts are in a database"),
+    )
+    for name, usual, why in of_a_pair:
+        if getattr(settings, name) != usual:
+            yield Mistake(
+                key=(name,), others=(("engine",),), message=f"{name} {why}: leave it out, or engine"
+            )
 
 
 def _impossible_for_a_class(journal: JournalSettings, limits: LimitSettings) -> Iterator[Mistake]:
@@ -435,6 +454,12 @@ def _impossible_patience(settings: ConfigSettings) -> Iterator[Mistake]:
 
 
 def _reached_by_others(settings: ConfigSettings) -> Iterator[Mistake]:
+    for host in reached_without_proof(settings.engine) if settings.engine is not None else ():
+        yield Mistake(
+            key=("engine",),
+            message=f"the database at {host} is on another machine, and need not prove who it is: say "
+            "sslmode=verify-full behind a question mark, or --insecure if that is meant",
+        )
     if settings.etcd is not None and not settings.etcd.is_encrypted:
         for url in settings.etcd.etcd:
             if not is_loopback(split_url(url)[1]):

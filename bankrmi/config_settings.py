@@ -16,6 +16,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from bankrmi.database_url import checked_database_url
+
 __all__ = [
     "LONGEST_MS",
     "METRICS_OF_NAMESERVER",
@@ -222,6 +224,7 @@ def _checked_prefix(prefix: str) -> str:
 _Address = Annotated[str, AfterValidator(checked_address)]
 _BoundAddress = Annotated[str, AfterValidator(checked_bound_address)]
 _Name = Annotated[str, AfterValidator(_checked_name)]
+_DatabaseUrl = Annotated[str, AfterValidator(checked_database_url)]
 _ServedClass = Annotated[str, AfterValidator(checked_served_class)]
 _ServerName = Annotated[str, AfterValidator(checked_server_name)]
 _Duration = Annotated[int, Field(ge=1, le=LONGEST_MS)]
@@ -452,6 +455,10 @@ class ConfigSettings(_Checked):
     """What clients ask for: the attribute `service:account`."""
     serves: _ServedClass | None = None
     """Which class is replicated, as `module:Class`. None: the accounts of a bank."""
+    engine: _DatabaseUrl | None = Field(default=None, repr=False)
+    """The database that keeps the accounts: `postgresql://user:password@host:port/database`. None: the
+    servers keep them.
+    """
     nameserver: _Address
     """Address `host:port` of the name server."""
     witness: _Keeper = Field(default_factory=lambda known: known.get("nameserver", ""))
@@ -506,8 +513,8 @@ class ConfigSettings(_Checked):
 
     @property
     def witness_address(self) -> Address | None:
-        """Where the witness is; None if etcd keeps the view."""
-        return self.witness if isinstance(self.witness, str) else None
+        """Where the witness is; None if etcd keeps the view, or there is none (`engine`)."""
+        return self.witness if isinstance(self.witness, str) and self.engine is None else None
 
     @property
     def etcd(self) -> EtcdSettings | None:

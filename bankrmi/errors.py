@@ -5,6 +5,8 @@
     │   ├── AccountNotFound
     │   ├── InsufficientFunds
     │   ├── BalanceTooLarge
+    │   ├── AccountExists        it cannot be opened again
+    │   ├── AccountNotEmpty      it cannot be closed
     │   ├── InvalidRequest       not an account id, an amount or a request id
     │   ├── Stale                older than a newer request of its session
     │   ├── Cancelled            `outcome` asked for it before it arrived, and settled it
@@ -32,6 +34,8 @@ from typing import ClassVar
 
 __all__ = [
     "AccessDenied",
+    "AccountExists",
+    "AccountNotEmpty",
     "AccountNotFound",
     "BalanceTooLarge",
     "BankError",
@@ -101,6 +105,18 @@ class BalanceTooLarge(Refused):
     """The balance would exceed 2^63 - 1."""
 
     code = "balance_too_large"
+
+
+class AccountExists(Refused):
+    """There is an account of this id already: it cannot be opened."""
+
+    code = "account_exists"
+
+
+class AccountNotEmpty(Refused):
+    """There is money on the account: it cannot be closed."""
+
+    code = "account_not_empty"
 
 
 class InvalidRequest(Refused):

@@ -20,7 +20,7 @@ OLDEST = 1
 
 NEWEST = 2
 """1: bankrmi 1.0. 2: a view may be paused, and name servers and where they live; operators have a server
-take over; copies of databases may be in format 3, whose journals are folded."""
+take over; copies of databases may be in format 3, whose journals are folded, or hold transfers."""
 
 _AT_MOST = 10_000
 

@@ -14,6 +14,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 CONTENTS = "docs/index.md"
 ADDRESSES = ("127.0.0.1:9090", "127.0.0.1:9101", "127.0.0.1:9102")
+"""Of the bank of a page."""
+SERVICE_ADDRESSES = ("127.0.0.1:9190", "127.0.0.1:9191", "127.0.0.1:9192")
+"""Of a class that is served beside it."""
 ANYTHING = "…"
 
 

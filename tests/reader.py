@@ -6,6 +6,8 @@ import doctest
 import os
 import re
 import select
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +19,8 @@ from typing import Any
 import Pyro5.api
 
 from bankrmi.cli.exit_codes import ExitCode
-from tests.pages import ADDRESSES, ROOT, Block, Different, commands_of, compare
+from bankrmi.client.service_client import ServiceClient
+from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Block, Different, commands_of, compare
 
 DEADLINE_S = 120.0
 POLL_S = 0.05
@@ -66,20 +69,25 @@ class Shell:
         self._shell.communicate()
 
 
-class FirstTerminal:
-    """The terminal in which `make up` runs."""
+class Terminal:
+    """A terminal in which something runs on: `make up`, or `bankrmi … up`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "first-terminal.log"
+    def __init__(self, folder: Path, command: Sequence[str] = ("bankrmi", "up")) -> None:
+        self._log = folder / f"{'-'.join(command)}.log"
         self._read = 0
         with self._log.open("wb") as log:
             self._up = subprocess.Popen(
-                [sys.executable, "-m", "bankrmi", "up"],
+                [sys.executable, "-m", *command],
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def interrupt(self) -> int:
+        """Ctrl-C; return the exit code."""
+        self._up.send_signal(signal.SIGINT)
+        return self._up.wait(DEADLINE_S)
 
     def say(self, text: str) -> int:
         """Enter a line; return the exit code with which it ends."""
@@ -102,15 +110,18 @@ class FirstTerminal:
 class Reader(doctest.OutputChecker):
     """Somebody who does all that pages show, one after the other, and looks whether the same comes of it."""
 
-    def __init__(self, folder: Path, addresses: Sequence[str]) -> None:
+    def __init__(self, folder: Path, addresses: Sequence[str], more: str = "") -> None:
+        """`addresses` stand for those of the pages; `more` is added to what configures a service."""
         self._folder = folder
-        self._ours = list(zip(ADDRESSES, addresses, strict=True))
+        self._ours = list(zip((*ADDRESSES, *SERVICE_ADDRESSES), addresses, strict=True))
+        self._more = more
         self._known: dict[str, str] = {}
         self._names: dict[str, Any] = {}
         self._open = ExitStack()
         self._shell = Shell(folder)
         self._open.callback(self._shell.close)
-        self._first: FirstTerminal | None = None
+        self._terminal: Terminal | None = None  # The one that was started last.
+        self._bank: Terminal | None = None
 
     def __enter__(self) -> Reader:
         return self
@@ -119,20 +130,25 @@ class Reader(doctest.OutputChecker):
         for value in self._names.values():
             if isinstance(value, Pyro5.api.Proxy):
                 value._pyroRelease()
+            elif isinstance(value, ServiceClient):
+                value.close()
         self._open.close()
 
     def follow(self, block: Block) -> None:
         match block.language:
             case "console" if not block.text.startswith("$ "):
-                self._wait_for_first_terminal(block.text.splitlines())
+                self._wait_for_terminal(block.text.splitlines())
             case "console":
                 for command, output in commands_of(block):
                     self._do(command, output)
+            case "python" if block.text.startswith("# "):
+                (self._folder / block.text.split()[1]).write_text(block.text)
             case "python":
                 self._interpret(block)
             case "yaml":
                 name = block.text.split()[1]
-                (self._folder / name).write_text(block.text)
+                more = self._more if "\nserves:" in block.text else ""
+                (self._folder / name).write_text(self._translated(block.text) + more)
 
     def _translated(self, text: str) -> str:
         for theirs, ours in self._ours:
@@ -157,6 +173,10 @@ class Reader(doctest.OutputChecker):
         if command == "make up":
             self._make_up(output)
             return
+        if command.startswith("bankrmi ") and command.endswith(" up"):
+            self._start_terminal(shlex.split(command))
+            self._wait_for_terminal(output)
+            return
         deadline = time.monotonic() + DEADLINE_S
         while True:
             printed = self._shell.run(self._translated(command))
@@ -174,24 +194,28 @@ class Reader(doctest.OutputChecker):
         assert "$(RUN) -m bankrmi up" in makefile
         for line in output[:2]:
             assert f'echo "{line}"' in makefile.replace("$(VENV)", ".venv")
-        self._first = FirstTerminal(self._folder)
-        self._open.callback(self._first.close)
-        self._wait_for_first_terminal(output[2:])
+        self._start_terminal(["bankrmi", "up"])
+        self._bank = self._terminal
+        self._wait_for_terminal(output[2:])
 
-    def _wait_for_first_terminal(self, lines: Sequence[str]) -> None:
+    def _start_terminal(self, command: Sequence[str]) -> None:
+        self._terminal = Terminal(self._folder, command)
+        self._open.callback(self._terminal.close)
+
+    def _wait_for_terminal(self, lines: Sequence[str]) -> None:
         """The servers start side by side: what they report, they report in any order."""
-        assert self._first is not None
+        assert self._terminal is not None
         deadline = time.monotonic() + DEADLINE_S
         while True:
-            new = self._first.new_text()
+            new = self._terminal.new_text()
             try:
                 self._compare(lines, _in_order_of_names(new.splitlines()))
             except Different as difference:
                 if time.monotonic() > deadline:
-                    raise Different(f"the first terminal shows {new}: {difference}") from None
+                    raise Different(f"the terminal shows {new}: {difference}") from None
                 time.sleep(POLL_S)
             else:
-                self._first.took(new)
+                self._terminal.took(new)
                 return
 
     def _interpret(self, block: Block) -> None:
@@ -214,8 +238,12 @@ class Reader(doctest.OutputChecker):
         return True
 
     def stop_the_bank(self) -> None:
-        assert self._first is not None
-        assert self._first.say("4\n") == ExitCode.DONE
+        assert self._bank is not None
+        assert self._bank.say("4\n") == ExitCode.DONE
+
+    def stop_the_service(self) -> None:
+        assert self._terminal is not None
+        assert self._terminal.interrupt() == ExitCode.DONE
 
 
 def _in_order_of_names(lines: Sequence[str]) -> list[str]:

@@ -22,10 +22,10 @@ ROOMS = sorted(file.parent.name for file in PACKAGE.glob("*/__init__.py"))
 FILES = sorted(file for file in PACKAGE.rglob("*.py") if file.name != "__init__.py")
 RULES = [
     *(f"A{number}" for number in range(1, 6)),
-    *(f"V{number}" for number in range(1, 13)),
+    *(f"V{number}" for number in range(1, 14)),
     *(f"R{number}" for number in range(1, 6)),
     *(f"O{number}" for number in range(1, 6)),
-    *(f"S{number}" for number in range(1, 5)),
+    *(f"S{number}" for number in range(1, 8)),
     *(f"J{number}" for number in range(1, 4)),
     *(f"F{number}" for number in range(1, 4)),
     *(f"W{number}" for number in range(1, 5)),

@@ -18,6 +18,7 @@ import apsw
 
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.record import Position, Record
+from bankrmi.storage.about import served_class
 from bankrmi.storage.backup_label import Label
 from bankrmi.storage.folding import anchor_in
 from bankrmi.verifying.backup_file import read_label, verify_backup
@@ -35,6 +36,8 @@ class ChainedBackup:
         self.path = path
         self.label = label
         self._execute = database.execute
+        self.served_class = served_class(database)
+        """The class whose state this is; None if it is the accounts of a bank."""
 
     @property
     def ends_at(self) -> int:
@@ -114,6 +117,11 @@ class Chain:
     def whole(self) -> ChainedBackup:
         """What it begins with."""
         return self.links[0]
+
+    @property
+    def served_class(self) -> str | None:
+        """The class whose state this is; None if it is the accounts of a bank."""
+        return self.whole.served_class
 
     @property
     def highest_epoch(self) -> int:

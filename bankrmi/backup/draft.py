@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import apsw
 
+from bankrmi.bank.forms import DEPOSIT, SINCE_PROTOCOL
+from bankrmi.bank.outcomes import follow
 from bankrmi.errors import OperationFailed
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, Position, Record, entries_of, follows
@@ -26,7 +28,7 @@ from bankrmi.storage.database import DiskFailed, open_database
 from bankrmi.storage.folding import Anchor
 from bankrmi.storage.kept_sessions import INSERT_SESSION
 from bankrmi.storage.record_table import RecordTable
-from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, SESSIONS, TABLES
+from bankrmi.storage.tables import FORMAT, NEWEST_FORMAT, SESSIONS, TABLES
 from bankrmi.verifying.record_check import UNREADABLE
 
 __all__ = ["Beginning", "Draft", "drafted"]
@@ -59,6 +61,7 @@ class Draft:
         self.whole = whole
         self.tip = self._since = since
         self._balances: dict[int, int] = {}
+        self._needs_protocol = 1
         self._database = open_database(path, as_copy=True)
         self._database.pragma("journal_mode", "off")  # A draft that failed is thrown away.
         # A transaction of its own: the checksum VFS has to see the first page before it takes others.
@@ -97,8 +100,11 @@ class Draft:
         """An account has what its newest operation left it with, whenever it was looked at."""
         try:
             for entry in entries_of(records):
-                if entry.status != CANCELLED and isinstance(entry.result, int):
-                    self._balances[entry.operation[1]] = entry.result
+                if entry.status == CANCELLED:
+                    continue
+                follow(self._balances, entry)
+                if entry.operation[0] > DEPOSIT:
+                    self._needs_protocol = SINCE_PROTOCOL
         except UNREADABLE as error:
             raise OperationFailed(
                 f"a record up to action id {self.tip.action_id} cannot be read: {error}"
@@ -117,7 +123,9 @@ class Draft:
             if begins.anchor is not None:
                 about.set(anchor=begins.anchor.packed())
                 if begins.anchor.position.action_id:
-                    about.set(format=FOLDED_FORMAT)
+                    about.set(format=NEWEST_FORMAT)
+            if self._needs_protocol > 1:
+                about.set(format=NEWEST_FORMAT, needs_protocol=self._needs_protocol)
             about.set(written_to=self.tip.action_id)
             about.set_adopted(adopted)
             rows = sorted(self._balances.items())

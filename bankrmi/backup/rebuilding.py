@@ -22,8 +22,9 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.storage.backup_label import remove_label
 from bankrmi.storage.copying import remove_logs
 from bankrmi.storage.database import DiskFailed, open_database, private_opener
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.storage.space import check_room
+from bankrmi.storage.state_machine import StateMachine
 
 __all__ = ["rebuild", "throw_away"]
 
@@ -34,17 +35,25 @@ _UNDONE_AT_ONCE = 10_000
 Progress = Callable[[str], None]
 
 
-def rebuild(chain: Chain, end: int, path: Path, adopted: Adopted, progress: Progress) -> str:
+def rebuild(
+    chain: Chain,
+    end: int,
+    path: Path,
+    adopted: Adopted,
+    progress: Progress,
+    machine: StateMachine | None = None,
+) -> str:
     """Make the database at `path`, with the journal up to action id `end`; return its incarnation.
 
-    It is closed then, and not durable yet (see `storage.copying.put_in_place`). Raises OperationFailed.
+    `machine` is what is replicated, if that is not the accounts of a bank. The database is closed then, and
+    not durable yet (see `storage.copying.put_in_place`). Raises OperationFailed.
     """
     check_room(path.parent, sum(link.path.stat().st_size for link in chain.links))
     try:
         throw_away(path)
         with chain.whole.path.open("rb") as source, open(path, "wb", opener=private_opener) as target:
             shutil.copyfileobj(source, target)
-        journal = _opened(path)
+        journal = _opened(path, Accounts({}) if machine is None else machine)
         try:
             _bring_to(journal, chain, end, progress)
             journal.adopt(adopted)
@@ -54,6 +63,8 @@ def rebuild(chain: Chain, end: int, path: Path, adopted: Adopted, progress: Prog
             journal.commit()
         finally:
             journal.close()
+    except BrokenInvariant as error:
+        raise OperationFailed(f"nothing was restored: it cannot be brought back so far ({error})") from error
     except (DiskFailed, apsw.Error, OSError) as error:
         raise OperationFailed(f"nothing was restored: {path.parent} cannot take it ({error})") from error
     return incarnation
@@ -65,9 +76,10 @@ def throw_away(path: Path) -> None:
     remove_logs(path)
 
 
-def _opened(path: Path) -> SqliteJournal:
+def _opened(path: Path, machine: StateMachine) -> SqliteJournal:
     database = open_database(path, as_copy=True)
-    return SqliteJournal(database, Accounts({}), new_incarnation=lambda: secrets.token_hex(8))
+    behind = WriteBehind() if isinstance(machine, Accounts) else WriteBehind(0, 0)
+    return SqliteJournal(database, machine, new_incarnation=lambda: secrets.token_hex(8), behind=behind)
 
 
 def _bring_to(journal: SqliteJournal, chain: Chain, end: int, progress: Progress) -> None:

@@ -26,8 +26,11 @@ from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.cause import OPERATOR, Cause, CauseKind, named
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.view import View
+from bankrmi.service.loading import load
+from bankrmi.service.machine import ServiceMachine
 from bankrmi.storage.copying import RESTORED, put_in_place
 from bankrmi.storage.database import LOCK, DiskFailed, own_directory
+from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.server_directory import DATABASE
 
 __all__ = ["Restored", "WantedPoint", "restore"]
@@ -80,7 +83,8 @@ def restore(
             _check_that_none_lives(configuration, server, given_up)
             chain.check(progress)
             adopted = _adopted(chain, server)
-            incarnation = rebuild(chain, end, directory / RESTORED, adopted, progress)
+            machine = _machine(configuration, chain)
+            incarnation = rebuild(chain, end, directory / RESTORED, adopted, progress, machine)
             _check_that_none_lives(configuration, server, given_up)  # It may have taken an hour.
             cause = Cause(
                 kind=CauseKind.BACKUP_RESTORED,
@@ -93,6 +97,23 @@ def restore(
             _put_in_place(directory)
             _begin(configuration, server, directory, view)
             return Restored(action_id=end, ended_at=chain.links[-1].ends_at, view=view)
+
+
+def _machine(configuration: Configuration, chain: Chain) -> StateMachine | None:
+    """Return the class whose state this is; None if it is a bank's.  Raises InvalidRequest if it is another
+    one."""
+    held, description = chain.served_class, None
+    if configuration.serves is not None:
+        description = load(configuration.serves, configuration.path.parent)
+    wanted = None if description is None else description.name
+    if held != wanted:
+        what, serves = _in_words(held), _in_words(wanted)
+        raise InvalidRequest(f"these are backups of {what}, and the configuration serves {serves}")
+    return None if description is None else ServiceMachine(description)
+
+
+def _in_words(kind: str | None) -> str:
+    return "the accounts of a bank" if kind is None else f"the state of {kind}"
 
 
 def _end(chain: Chain, wanted: WantedPoint) -> int:

@@ -28,7 +28,16 @@ from bankrmi.storage.database import sync_directory
 from bankrmi.storage.space import check_room
 from bankrmi.verifying.backup_file import verify_backup
 
-__all__ = ["BYTES_PER_SECOND", "Order", "Taken", "back_up", "back_up_from"]
+__all__ = [
+    "BYTES_PER_SECOND",
+    "Order",
+    "Taken",
+    "back_up",
+    "back_up_from",
+    "check_target",
+    "primary_of",
+    "put_backup_in_place",
+]
 
 BYTES_PER_SECOND = 5e6
 """Unless the operator says otherwise. A megabyte of single operations takes a server some 25 ms: an eighth of
@@ -59,7 +68,7 @@ class Taken:
     size_bytes: int
 
 
-def _check_target(order: Order) -> None:
+def check_target(order: Order) -> None:
     """Raise InvalidRequest if a backup cannot, or must not, get this name."""
     file, folder = order.file, order.file.parent
     if not folder.is_dir():
@@ -92,15 +101,16 @@ def back_up(
 
     Raises InvalidRequest, OperationFailed, Unreached, Busy; then nothing was written.
     """
-    _check_target(order)
+    check_target(order)
     configuration = as_it_is_now(configuration)
-    name = server or _primary(configuration)
+    name = server or primary_of(configuration)
     credentials = own_credentials(configuration, "operator")
     with asking(configuration.servers[name], OPERATOR_ID + name, credentials=credentials) as ask:
         return back_up_from(Fetch(name, ask, FetchPace(rate), progress), configuration.service, order)
 
 
-def _primary(configuration: Configuration) -> str:
+def primary_of(configuration: Configuration) -> str:
+    """Return who leads; raises Unreached."""
     view = overview(configuration)["view"]
     if view is None or view["primary"] not in configuration.servers:
         raise Unreached(
@@ -112,7 +122,7 @@ def _primary(configuration: Configuration) -> str:
 
 def back_up_from(fetch: Fetch, service: str, order: Order) -> Taken:
     """Write a backup of the server that is asked; raises as `back_up` does."""
-    _check_target(order)
+    check_target(order)
     since = order.since
     state = fetch.state(since.tip.action_id if isinstance(since, Label) else since)
     if isinstance(since, Label) and since.tip != state.since:
@@ -126,7 +136,7 @@ def back_up_from(fetch: Fetch, service: str, order: Order) -> Taken:
         _fill(draft, fetch, state)
         label = _finish(draft, fetch, state, service)
         _check(draft, fetch)
-        _put_in_place(draft.path, order)
+        put_backup_in_place(draft.path, order)
     return Taken(label=label, size_bytes=order.file.stat().st_size)
 
 
@@ -178,8 +188,8 @@ def _finish(draft: Draft, fetch: Fetch, state: BackupState, service: str) -> Lab
     return label
 
 
-def _put_in_place(draft: Path, order: Order) -> None:
-    """Give a draft its name, durably; raise InvalidRequest if there is another file of that name by now."""
+def put_backup_in_place(draft: Path, order: Order) -> None:
+    """Give a draft its name, durably; raises InvalidRequest if there is another file of that name by now."""
     file = order.file
     try:
         if order.overwrite:

@@ -19,9 +19,12 @@ from bankrmi.errors import InvalidRequest
 
 __all__ = [
     "LARGEST",
+    "CloseAccount",
     "Deposit",
+    "OpenAccount",
     "Operation",
     "Receipt",
+    "Transfer",
     "Withdraw",
     "check_account",
     "check_amount",
@@ -87,15 +90,63 @@ class Deposit:
         return ("deposit", self.account, self.amount)
 
 
-Operation = Withdraw | Deposit
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Take `amount` off `account` and put it on `to`: both, or neither."""
+
+    account: int
+    to: int
+    amount: int
+
+    def __post_init__(self) -> None:
+        check_account(self.account)
+        check_account(self.to)
+        check_amount(self.amount)
+        if self.account == self.to:
+            raise InvalidRequest(f"account {self.account} cannot transfer to itself: name two accounts")
+
+    def to_wire(self) -> tuple[str, int, int, int]:
+        """Return the plain form that crosses the wire."""
+        return ("transfer", self.account, self.to, self.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """Have an account where there is none yet; it begins at 0."""
+
+    account: int
+
+    def __post_init__(self) -> None:
+        check_account(self.account)
+
+    def to_wire(self) -> tuple[str, int]:
+        """Return the plain form that crosses the wire."""
+        return ("open_account", self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAccount:
+    """Have an account no more, if there is nothing on it."""
+
+    account: int
+
+    def __post_init__(self) -> None:
+        check_account(self.account)
+
+    def to_wire(self) -> tuple[str, int]:
+        """Return the plain form that crosses the wire."""
+        return ("close_account", self.account)
+
+
+Operation = Withdraw | Deposit | Transfer | OpenAccount | CloseAccount
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What was acknowledged: the balance after it, and its place in the journal.
 
-    For a look-up, `action_id` is the newest entry that the balance takes into account,
-    and there is no request id.
+    Of a transfer that is the balance of the account that paid. For a look-up, `action_id` is the newest entry
+    that the balance takes into account, and there is no request id.
     """
 
     account: int
@@ -122,14 +173,26 @@ def receipts(
 
 
 def operation_from_wire(form: object) -> Operation:
-    """Return the operation of a `[kind, account, amount]`; raise InvalidRequest for anything else."""
-    if isinstance(form, Sequence) and not isinstance(form, str) and len(form) == 3:
-        kind, account, amount = form
-        if kind == "withdraw":
-            return Withdraw(account, amount)
-        if kind == "deposit":
-            return Deposit(account, amount)
-    raise InvalidRequest('not an operation: ["withdraw", account, amount] or ["deposit", account, amount] is')
+    """Return the operation of a `[kind, account, ...]`, as each of them has it (`to_wire`).
+
+    Raises InvalidRequest for anything else.
+    """
+    if isinstance(form, Sequence) and not isinstance(form, str) and len(form) in (2, 3, 4):
+        match form[0], len(form):
+            case "withdraw", 3:
+                return Withdraw(*form[1:])
+            case "deposit", 3:
+                return Deposit(*form[1:])
+            case "transfer", 4:
+                return Transfer(*form[1:])
+            case "open_account", 2:
+                return OpenAccount(form[1])
+            case "close_account", 2:
+                return CloseAccount(form[1])
+    raise InvalidRequest(
+        'not an operation: ["withdraw", account, amount], ["deposit", account, amount], '
+        '["transfer", from, to, amount], ["open_account", account] or ["close_account", account] is'
+    )
 
 
 def parse_request_id(text: object) -> tuple[str, int]:

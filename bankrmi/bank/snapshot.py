@@ -18,7 +18,7 @@ MOST_REMEMBERED = 200_000
 class Snapshot:
     """One state; empty until `Accounts.read` is asked for it, which is its moment."""
 
-    __slots__ = ("before", "over", "read_up_to")
+    __slots__ = ("before", "over", "read_up_to", "went")
 
     def __init__(self) -> None:
         self.over = False
@@ -26,21 +26,29 @@ class Snapshot:
 
     def begin(self) -> None:
         """This is the moment, whatever was the moment before."""
-        self.before: dict[int, int] = {}
+        self.before: dict[int, int | None] = {}
+        self.went: set[int] = set()
+        """Accounts that were there, and may be no more; of others than these the table knows."""
         self.read_up_to = -1
         """The last account that had its turn."""
 
-    def remember(self, account: int, balance: int) -> None:
-        """Keep what an account holds, before it changes, unless it had its turn, or has changed before."""
-        if account > self.read_up_to and account not in self.before and not self.over:
-            self.before[account] = balance
-            if len(self.before) > MOST_REMEMBERED:
-                self.end()
+    def remember(self, account: int, balance: int | None, *, goes: bool = False) -> None:
+        """Keep what an account holds, before it changes, unless it had its turn, or has changed before.
+
+        None: there is no such account yet. `goes`: it is there, and will not be.
+        """
+        if account <= self.read_up_to or self.over:
+            return
+        if self.before.setdefault(account, balance) is not None and goes:
+            self.went.add(account)
+        if len(self.before) > MOST_REMEMBERED:
+            self.end()
 
     def end(self) -> None:
         """Nobody wants it any more."""
         self.over = True
         self.before = {}
+        self.went = set()
 
     def check(self) -> None:
         """Raise OperationFailed if it is over."""

@@ -64,20 +64,22 @@ def backup(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Write a backup to FILE, of a bank that runs.
+    """Write a backup to FILE, of a bank that runs, or of the state of a class that is served.
 
     It holds what is acknowledged, up to an action id that is told at the end, and is checked before it gets
     its name: FILE is there whole or not at all. It is for its owner only.
     """
+    from bankrmi.backup.service_copy import back_up_service
     from bankrmi.backup.taking import Order, back_up
 
-    configuration = invocation.bank_configuration()
+    configuration = invocation.configuration()
     if server is not None:
         check_server_now(configuration, server)
     order = Order(file=file, since=_since(since), overwrite=overwrite)
     progress = WrittenOver(every_s=_PROGRESS_EVERY_S)
     try:
-        taken = back_up(configuration, order, server=server, rate=rate * _MEGABYTE, progress=progress.show)
+        take = back_up if configuration.serves is None else back_up_service
+        taken = take(configuration, order, server=server, rate=rate * _MEGABYTE, progress=progress.show)
     finally:
         progress.clear()
     label = taken.label
@@ -144,7 +146,7 @@ def restore(
     from bankrmi.backup.restoring import WantedPoint
     from bankrmi.backup.restoring import restore as begin_anew
 
-    configuration = invocation.bank_configuration()
+    configuration = invocation.configuration()
     for name in (server, *given_up):
         check_server(configuration, name)
     if server in given_up:

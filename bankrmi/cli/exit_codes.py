@@ -21,7 +21,9 @@ class ExitCode(IntEnum):
     ACCOUNT_NOT_FOUND = 3
     """Account not found."""
     DECLINED = 4
-    """Declined: insufficient balance, balance too large."""
+    """Declined: insufficient balance, balance too large; the account to open is there, the one to close not
+    empty.
+    """
     UNREACHED = 5
     """Nobody could be reached, or all were busy, and nothing was done."""
     UNKNOWN = 6
@@ -71,6 +73,8 @@ TABLE: dict[type[errors.BankError], ExitCode] = {
     errors.AccountNotFound: ExitCode.ACCOUNT_NOT_FOUND,
     errors.InsufficientFunds: ExitCode.DECLINED,
     errors.BalanceTooLarge: ExitCode.DECLINED,
+    errors.AccountExists: ExitCode.DECLINED,
+    errors.AccountNotEmpty: ExitCode.DECLINED,
     errors.Unreached: ExitCode.UNREACHED,
     errors.Busy: ExitCode.UNREACHED,
     errors.Unsettled: ExitCode.UNKNOWN,

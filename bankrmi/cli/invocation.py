@@ -59,10 +59,19 @@ class Invocation:
     insecure: bool
     log_json: bool
 
-    def configuration(self) -> Configuration:
-        """Return the configuration, which names the servers; read anew each time, and once a command."""
+    def configuration(self, *, on_engine: bool = False) -> Configuration:
+        """Return the configuration, which names the servers; read anew each time, and once a command.
+
+        Raises ConfigurationError if a database keeps the accounts, unless the command is one for that
+        (`on_engine`), too.
+        """
         configuration = config.load(self.path, insecure=self.insecure)
         configuration.check_servers()
+        if configuration.engine is not None and not on_engine:
+            raise ConfigurationError(
+                f"{configuration.path} names an engine, and `bankrmi {_command()}` is for servers that "
+                "keep the accounts themselves: of a database its own tools are to be asked"
+            )
         return configuration
 
     def bank_configuration(self) -> Configuration:
@@ -131,6 +140,11 @@ def for_accounts(command: _Function) -> _Function:
         return command(*args, **kwargs)
 
     return checked  # type: ignore[return-value]  # It takes and returns the same.
+
+
+def _command() -> str:
+    """Return what the command that runs is called, with those above it."""
+    return click.get_current_context().command_path.partition(" ")[2]
 
 
 def _check_accounts(served: str | None, instead: str) -> None:

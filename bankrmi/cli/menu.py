@@ -1,6 +1,7 @@
-"""The menu: look up, withdraw, save, until 4, the end of the input, or Ctrl-C.
+"""The menu: look up, withdraw, save, and more, until 4, the end of the input, or Ctrl-C.
 
-Rule 1: its texts are fixed (`sentences` has the answers).
+Rule 1: its first screen is fixed, to the character, and so are the texts of its four choices (`sentences` has
+        the answers).
 Rule 2: whatever happens, a person gets a sentence; nothing but 4, the end of the input and Ctrl-C ends it. An
         empty line leads back to the menu.
 Rule 3: an unknown outcome is never passed over: it is said, and asking again is offered.
@@ -16,10 +17,11 @@ from typing import Protocol
 import click
 
 from bankrmi.bank.operations import LARGEST, Receipt
+from bankrmi.bank.statements import Statement
 from bankrmi.cli.interruption import under_way
 from bankrmi.cli.invocation import Invocation
 from bankrmi.cli.screen import Screen
-from bankrmi.cli.sentences import result_of, sentence_of
+from bankrmi.cli.sentences import lines_of, result_of, sentence_of
 from bankrmi.cli.written_numbers import RealRange, is_too_large, whole_number
 from bankrmi.errors import BankError, Cancelled, InDoubt, Refused, Unreached, Unsettled
 
@@ -36,6 +38,11 @@ Welcome to Distributed Bank!
 -----------------------------------
 """
 
+MORE = "More… 5: transfer, 6: open an account, 7: close an account, 8: statement."
+"""What there is besides: said to whoever enters something else, since the screen is fixed."""
+
+_CHOICES = {str(number) for number in range(1, 9)}
+
 
 class MenuClient(Protocol):
     """What the menu needs of a client."""
@@ -43,6 +50,10 @@ class MenuClient(Protocol):
     def balance(self, account: int, /) -> Receipt: ...
     def withdraw(self, account: int, amount: int, /) -> Receipt: ...
     def deposit(self, account: int, amount: int, /) -> Receipt: ...
+    def transfer(self, from_account: int, to_account: int, amount: int, /) -> Receipt: ...
+    def open_account(self, account: int, /) -> Receipt: ...
+    def close_account(self, account: int, /) -> Receipt: ...
+    def statement(self, account: int, /) -> Statement: ...
     def outcome(self, request_id: str, /) -> list[Receipt | Refused]: ...
 
 
@@ -59,7 +70,15 @@ class Menu:
 
     def run(self) -> None:
         """Show the menu again and again, until 4 or the end of the input."""
-        choices = {"1": self._look_up, "2": self._withdraw, "3": self._save}
+        choices = {
+            "1": self._look_up,
+            "2": self._withdraw,
+            "3": self._save,
+            "5": self._transfer,
+            "6": self._open,
+            "7": self._close,
+            "8": self._statement,
+        }
         try:
             while True:
                 self._screen.write(WELCOME)
@@ -75,15 +94,15 @@ class Menu:
             return
 
     def _choice(self) -> str:
-        while (choice := self._screen.ask("Your choice: ")) not in {"1", "2", "3", "4"}:
+        while (choice := self._screen.ask("Your choice: ")) not in _CHOICES:
             if not choice and not self._screen.is_person and self._screen.rest_is_blank():
                 raise EOFError
-            self._screen.refuse(choice, "Please enter 1, 2, 3 or 4.")
+            self._screen.refuse(choice, f"Please enter 1, 2, 3 or 4. {MORE}")
         return choice
 
-    def _account(self) -> int:
+    def _account(self, prompt: str = "Enter your account ID: ") -> int:
         return self._number(
-            "Enter your account ID: ",
+            prompt,
             "An account ID is a whole number, like 2.",
             f"An account ID is {LARGEST} at most.",
         )
@@ -119,11 +138,38 @@ class Menu:
         amount = self._amount("Enter amount you want to deposit: ")
         self._answer(lambda: self._bank.deposit(account, amount))
 
-    def _answer(self, operation: Callable[[], Receipt]) -> None:
+    def _transfer(self) -> None:
+        account = self._account()
+        payee = self._account("Enter the account ID to transfer to: ")
+        amount = self._amount("Enter amount you want to transfer: ")
+        self._answer(lambda: self._bank.transfer(account, payee, amount))
+
+    def _open(self) -> None:
+        account = self._account("Enter the account ID to open: ")
+        self._answer(lambda: self._bank.open_account(account))
+
+    def _close(self) -> None:
+        account = self._account("Enter the account ID to close: ")
+        self._answer(lambda: self._bank.close_account(account), "Account closed")
+
+    def _statement(self) -> None:
+        account = self._account()
+        try:
+            statement = self._bank.statement(account)
+        except BankError as error:
+            self._screen.write(sentence_of(error))
+            return
+        if not statement.entries and statement.balance is None:
+            self._screen.write("Account not found")
+            return
+        for line in lines_of(statement):
+            self._screen.write(line)
+
+    def _answer(self, operation: Callable[[], Receipt], sentence: str = "") -> None:
         try:
             receipt = operation()
             with under_way(receipt.request_id):
-                self._screen.write(sentence_of(receipt))
+                self._screen.write(sentence or sentence_of(receipt))
         except Unsettled as error:
             request_id = error.details.get("request_id")
             if isinstance(request_id, str):
@@ -181,6 +227,8 @@ class Menu:
 @click.pass_obj
 def menu(invocation: Invocation, timeout: float | None) -> None:
     """Look up, withdraw and save money.
+
+    And more: 5 transfers, 6 opens an account, 7 closes one, 8 lists what happened on one.
 
     An empty line leads back to the menu. Works with piped input, too: there, the first line that
     is not what was asked for ends it (exit code 2), and nothing after it is done.

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from bankrmi.bank.ledger_file import write_ledger
-from bankrmi.bank.operations import Receipt, check_account, check_amount, parse_request_id
+from bankrmi.bank.operations import LARGEST, Receipt, check_account, check_amount, parse_request_id
 from bankrmi.cli.interruption import under_way
 from bankrmi.cli.invocation import Invocation, check_server_now, complete_server, say, show_json, tell
-from bankrmi.cli.sentences import result_of, sentence_of
+from bankrmi.cli.sentences import lines_of, result_of, sentence_of
 from bankrmi.cli.written_files import write_file
 from bankrmi.cli.written_numbers import RealRange, whole_number
-from bankrmi.errors import Cancelled, Refused, ServiceError
+from bankrmi.errors import AccountNotFound, Cancelled, InvalidRequest, Refused, ServiceError
 from bankrmi.foreign_text import foreign
+from bankrmi.written_over import WrittenOver
+
+if TYPE_CHECKING:
+    from bankrmi.config import Configuration
 
 __all__ = ["COMMANDS"]
+
+_PROGRESS_EVERY_S = 0.2
 
 _Command = Callable[..., Any]
 
@@ -103,6 +110,115 @@ def deposit(
         _show(bank.deposit(*numbers, request_id=request_id), as_json=as_json)
 
 
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("from_account", metavar="FROM")
+@click.argument("to_account", metavar="TO")
+@click.argument("amount")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def transfer(
+    invocation: Invocation,
+    from_account: str,
+    to_account: str,
+    amount: str,
+    request_id: str | None,
+    as_json: bool,
+    timeout: float | None,
+) -> None:
+    """Take AMOUNT off account FROM and put it on account TO: both, or neither.
+
+    What is printed is the balance of account FROM.
+    """
+    accounts = check_account(whole_number(from_account)), check_account(whole_number(to_account))
+    number = check_amount(whole_number(amount))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.transfer(*accounts, number, request_id=request_id), as_json=as_json)
+
+
+@click.command("open-account", context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def open_account(
+    invocation: Invocation, account: str, request_id: str | None, as_json: bool, timeout: float | None
+) -> None:
+    """Have an account ID, where there is none; its balance is 0."""
+    number = check_account(whole_number(account))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.open_account(number, request_id=request_id), as_json=as_json, sentence="Account opened")
+
+
+@click.command("close-account", context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@_request_id_option
+@_json_option
+@_timeout_option
+@click.pass_obj
+def close_account(
+    invocation: Invocation, account: str, request_id: str | None, as_json: bool, timeout: float | None
+) -> None:
+    """Have no account ID any more, if its balance is 0."""
+    number = check_account(whole_number(account))
+    with invocation.connect(timeout=timeout) as bank:
+        _show(bank.close_account(number, request_id=request_id), as_json=as_json, sentence="Account closed")
+
+
+@click.command()
+@_json_option
+@_timeout_option
+@click.pass_obj
+def total(invocation: Invocation, as_json: bool, timeout: float | None) -> None:
+    """Say what all accounts hold together, and after which entry."""
+    with invocation.connect(timeout=timeout) as bank:
+        whole = bank.total()
+    if as_json:
+        show_json({"total": whole.total, "action_id": whole.action_id})
+    else:
+        tell(f"All accounts: {whole.total}, at action id {whole.action_id}")
+
+
+@click.command(context_settings=_NEGATIVE_NUMBERS)
+@click.argument("account", metavar="ID")
+@click.option(
+    "--since",
+    metavar="ACTION_ID",
+    default="0",
+    help="Only entries after this one; the journal is looked through from there on.",
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, help="The newest so many (100).")
+@_json_option
+@_timeout_option
+@click.pass_obj
+def statement(
+    invocation: Invocation, account: str, since: str, limit: int, as_json: bool, timeout: float | None
+) -> None:
+    """List the entries of account ID, the newest last: when, what, and the balance after it.
+
+    Declined ones are among them. `--timeout` is for each of the calls that a long journal takes.
+    """
+    number, after = check_account(whole_number(account)), _action_id(since)
+    with invocation.connect(timeout=timeout) as bank:
+        listed = bank.statement(number, since=after, limit=limit)
+    if as_json:
+        show_json(asdict(listed))
+        return
+    if not listed.entries and listed.balance is None:
+        raise AccountNotFound(f"there is no account {number}", account=number)
+    for line in lines_of(listed, after):
+        tell(line)
+
+
+def _action_id(text: str) -> int:
+    number = whole_number(text)
+    if not isinstance(number, int) or number > LARGEST:
+        raise InvalidRequest(f"not an action id: {text!r:.40} (a whole number from 0 on)")
+    return number
+
+
 @click.command()
 @click.argument("request_id", metavar="SESSION:SEQ")
 @_json_option
@@ -155,39 +271,62 @@ def _outcome_of_call(
 )
 @click.pass_obj
 def export(invocation: Invocation, file: Path | None, server: str | None) -> None:
-    """Write the ledger as it is now.
+    """Write the ledger as it is now; or the state of a class that is served.
 
-    CSV, to FILE or standard output. A plain FILE is replaced as a whole, and keeps its mode; a device, a pipe
-    or a link is written into. It is one consistent state; its action id is printed on standard error.
+    CSV, or of a class a line of JSON for each row, to FILE or standard output. A plain FILE is replaced as a
+    whole, and keeps its mode; a device, a pipe or a link is written into. It is one consistent state; its
+    action id is printed on standard error.
     """
     from bankrmi import client
 
-    configuration = invocation.bank_configuration()
+    configuration = invocation.configuration()
     if server is not None:
         configuration = check_server_now(configuration, server)
+    if configuration.serves is not None:
+        _export_state(configuration, file, server)
+        return
     with client.export(configuration, server) as copy:
         if file is None or str(file) == "-":
-            _print_whole(copy.balances)
+            _print_whole(lambda stream: write_ledger(stream, copy.balances))
         else:
             write_file(file, lambda stream: write_ledger(stream, copy.balances))
     say(f"action id {foreign(copy.action_id)}, history {foreign(copy.history)}")
 
 
-def _print_whole(balances: Iterable[tuple[int, int]]) -> None:
+def _export_state(configuration: Configuration, file: Path | None, server: str | None) -> None:
+    """Write the state of a class."""
+    from bankrmi.backup.service_export import exported_service
+    from bankrmi.backup.taking import BYTES_PER_SECOND
+
+    progress = WrittenOver(every_s=_PROGRESS_EVERY_S)
+    with exported_service(configuration, server, rate=BYTES_PER_SECOND, progress=progress.show) as state:
+        progress.clear()
+
+        def write(stream: TextIO) -> None:
+            stream.writelines(state.lines)
+
+        if file is None or str(file) == "-":
+            _print_whole(write)
+        else:
+            write_file(file, write)
+    say(f"action id {state.label.tip.action_id}, history {state.label.history}")
+
+
+def _print_whole(write: Callable[[TextIO], None]) -> None:
     """Print when all of it is here: half a ledger must never look like one."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as whole:
-        write_ledger(whole, balances)
+        write(whole)
         whole.seek(0)
         for piece in iter(lambda: whole.read(1 << 16), ""):
             sys.stdout.write(piece)
 
 
-def _show(receipt: Receipt, *, as_json: bool) -> None:
+def _show(receipt: Receipt, *, as_json: bool, sentence: str = "") -> None:
     with under_way(receipt.request_id):
         if as_json:
             show_json(_plain(receipt))
         else:
-            tell(sentence_of(receipt))
+            tell(sentence or sentence_of(receipt))
 
 
 def _plain(result: Receipt | Refused) -> dict[str, str | int]:
@@ -203,4 +342,15 @@ def _plain(result: Receipt | Refused) -> dict[str, str | int]:
     return plain
 
 
-COMMANDS = (balance, withdraw, deposit, outcome, export)
+COMMANDS = (
+    balance,
+    withdraw,
+    deposit,
+    transfer,
+    open_account,
+    close_account,
+    statement,
+    total,
+    outcome,
+    export,
+)

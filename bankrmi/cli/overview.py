@@ -28,6 +28,11 @@ __all__ = ["COMMANDS", "print_status"]
 
 def print_status(configuration: Configuration) -> None:
     """Print the status once."""
+    if configuration.engine is not None:
+        from bankrmi.cli.engine_status import print_engine_status
+
+        print_engine_status(configuration)
+        return
     from bankrmi import client
 
     _print_table(client.overview(configuration))
@@ -65,7 +70,13 @@ def status(invocation: Invocation, watch: float | None, as_json: bool, check: bo
     """
     from bankrmi import client
 
-    configuration = invocation.configuration()
+    configuration = invocation.configuration(on_engine=True)
+    if configuration.engine is not None:
+        from bankrmi.cli.engine_status import show_engine_status
+
+        if watch is not None:
+            raise click.UsageError("accounts in a database are not watched: say it without -w")
+        return show_engine_status(configuration, as_json=as_json, check=check)
     if watch is not None:
         from bankrmi.cli import watching
 

@@ -73,7 +73,7 @@ def _begin_log(invocation: Invocation, configuration: Configuration, name: str, 
 
 def _configuration(invocation: Invocation) -> Configuration:
     """Return the configuration of processes that are started again and again."""
-    configuration = invocation.configuration()
+    configuration = invocation.configuration(on_engine=True)
     if not configuration.path.is_file():
         raise ConfigurationError(
             f"{configuration.path} is not a plain file, and whoever is started later has to read the same: "
@@ -146,6 +146,8 @@ def up(
         configuration = _with_all_metrics(configuration, metrics)
     if configuration.serves is not None:
         _check_class(configuration.serves, configuration.path.parent)
+    if configuration.engine is not None:
+        _check_up_on_engine(fresh=fresh, console=console, relays=relays)
     offered = None if console is None else offer_console(console)
     _warn(configuration)
     if fresh:
@@ -158,6 +160,17 @@ def up(
         console=offered,
         relayed=relays,
     )
+
+
+def _check_up_on_engine(*, fresh: bool, console: str | None, relays: bool) -> None:
+    """Raise UsageError for what `up` does with accounts that servers keep, and cannot do with a database."""
+    for option, said, why in (
+        ("--fresh", fresh, "what is in it is not ours to set aside"),
+        ("--console", console is not None, "nobody leads there, so there is no failover to see"),
+        ("--relays", relays, "servers do not speak to each other there"),
+    ):
+        if said:
+            raise click.UsageError(f"the accounts are in a database (engine): leave {option} out, {why}")
 
 
 def _check_class(served: str, folder: Path) -> None:
@@ -299,6 +312,10 @@ def run_server(
     if behind_relay is not None:
         configuration = configuration.behind_relay(name, behind_relay)
     _begin_log(invocation, configuration, name, log_file)
+    if configuration.engine is not None:
+        return _run_on_engine(
+            configuration, name, log_json=invocation.log_json, parent_pid=parent_pid, ready_fd=ready_fd
+        )
     from bankrmi.server import run
 
     return run(
@@ -309,6 +326,18 @@ def run_server(
         parent_pid=parent_pid,
         ready_fd=ready_fd,
     )
+
+
+def _run_on_engine(configuration: Configuration, name: str, **options: Any) -> int:
+    """Run a server whose accounts are in a database; what speaks to that is an extra."""
+    try:
+        from bankrmi.engine import run
+    except ImportError as missing:
+        raise ConfigurationError(
+            f"{configuration.path} names an engine, and {missing.name} is not installed: "
+            "pip install 'bankrmi[postgresql]'"
+        ) from None
+    return run(configuration, name, **options)
 
 
 for _command in changed_servers.COMMANDS:

@@ -242,6 +242,8 @@ def _remarks(status: Status) -> list[str]:
             remarks.append(f"{server['server']} is {_value(server, 'role')}: {server['reason']}")
         if server["reachable"] and server.get("why"):
             remarks.append(f"{server['server']} is {server['role']}: {server['why']}")
+        if server["reachable"] and server.get("migration"):
+            remarks.append(foreign(server["migration"], 1200))
         if server.get("listens_at") not in (None, server["address"]):
             remarks.append(f"{server['server']} listens at {_text(server['listens_at'])}")
         if server.get("slow_ms"):

@@ -279,7 +279,7 @@ def children_of(
             log=logs / f"{name}.log",
         )
 
-    title = "name server and witness" if configuration.etcd is None else "name server"
+    title = "name server and witness" if configuration.witness_address is not None else "name server"
     nameserver = child(title, "nameserver", ["nameserver"], signal.SIGTERM)
     servers = [
         child(f"server {name}", name, ["server", name], signal.SIGINT) for name in configuration.servers

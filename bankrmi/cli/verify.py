@@ -79,4 +79,46 @@ def _compare(copies: list[Path]) -> bool:
     return agree
 
 
-COMMANDS = (verify,)
+@click.command("verify-statement")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("places", metavar="DIR|BACKUP...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def verify_statement(file: Path, places: tuple[Path, ...]) -> ExitCode:
+    """Check a statement, as `bankrmi statement ID --json` has written it to FILE, against copies of the bank.
+
+    Those are data directories DIR of stopped servers, and backups. Each is verified first. Then every entry
+    of the statement has to be in its journal, with the same digest (which stands for all that came before it,
+    too), and no entry of the account may be missing.
+
+    Exit code 0: all of it is what every copy says. 1: something is not, or cannot be checked, or a copy is
+    damaged. 2: no statement, no data directory nor a backup, or one that a running process uses.
+    """
+    try:
+        return _verify_statement(file, places)
+    except OSError as error:
+        if error.errno == errno.EIO or isinstance(error, BrokenPipeError):
+            raise
+        what = error.filename or ", ".join(map(str, places))
+        raise ConfigurationError(f"{what} cannot be looked at: {error.strerror or error}") from error
+
+
+def _verify_statement(file: Path, places: tuple[Path, ...]) -> ExitCode:
+    from bankrmi.verifying.directories import places_in
+    from bankrmi.verifying.directories import verify as judged_in
+    from bankrmi.verifying.statement_check import faults_of_statement, in_words, read_statement_file
+
+    statement = read_statement_file(file)
+    all_are_right = True
+    for place in [each for named in places for each in places_in(named)]:
+        for verdict in judged_in(place):
+            if not verdict.has_journal:
+                continue
+            faults = [*verdict.faults] or faults_of_statement(statement, verdict.path)
+            all_are_right = all_are_right and not faults
+            said = "it is not what this copy says" if faults else f"it is so: {in_words(statement)}"
+            tell(f"{verdict.path}: {'damaged' if verdict.faults else said}")
+            for fault in faults:
+                tell(f"  {fault}")
+    return ExitCode.DONE if all_are_right else ExitCode.ERROR
+
+
+COMMANDS = (verify, verify_statement)

@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from bankrmi.bank.operations import Receipt
+from bankrmi.bank.statements import Statement, Total
 from bankrmi.client.finding import check_what_is_served, what_to_connect
 from bankrmi.client.loop_client import LoopClient
 from bankrmi.client.requests import (
     Operation,
     asked_balance,
     asked_outcome,
+    asked_statement,
     asked_status,
+    asked_total,
+    closed,
     deposited,
+    opened,
     submitted,
+    transferred,
     withdrawn,
 )
 from bankrmi.config import Configuration
@@ -101,6 +107,28 @@ class AsyncBankClient(LoopClient):
         receipt: Receipt = await self._perform(deposited(account, amount, request_id))
         return receipt
 
+    async def transfer(
+        self, from_account: int, to_account: int, amount: int, *, request_id: str | None = None
+    ) -> Receipt:
+        """Take money off one account and put it on another: both, or neither.
+
+        The receipt has the balance of the account that paid. Raises `InsufficientFunds`, `BalanceTooLarge`
+        (of the other account) or `AccountNotFound` if that cannot be; `account` says of which it speaks.
+        """
+        request = transferred(from_account, to_account, amount, request_id)
+        receipt: Receipt = await self._perform(request)
+        return receipt
+
+    async def open_account(self, account: int, *, request_id: str | None = None) -> Receipt:
+        """Have an account where there is none; it begins at 0. Raises `AccountExists` if there is one."""
+        receipt: Receipt = await self._perform(opened(account, request_id))
+        return receipt
+
+    async def close_account(self, account: int, *, request_id: str | None = None) -> Receipt:
+        """Have an account no more; raises `AccountNotEmpty` unless its balance is 0, or `AccountNotFound`."""
+        receipt: Receipt = await self._perform(closed(account, request_id))
+        return receipt
+
     async def submit(
         self, operations: Sequence[Operation], *, request_id: str | None = None
     ) -> list[Receipt | Refused]:
@@ -108,6 +136,24 @@ class AsyncBankClient(LoopClient):
         request = submitted(operations, request_id, at_most=self._most_operations)
         results: list[Receipt | Refused] = await self._perform(request)
         return results
+
+    async def total(self) -> Total:
+        """Return what all accounts hold together, and after which entry."""
+        total: Total = await self._perform(asked_total())
+        return total
+
+    async def statement(self, account: int, *, since: int = 0, limit: int = 100) -> Statement:
+        """Return the newest `limit` entries of an account, of those above the action id `since`.
+
+        The journal is looked through from `since` on, in many calls if it is long, each with the time of one.
+        """
+        whole: Statement = await self._perform(asked_statement(account, since, limit))
+        newest = whole.action_id
+        while whole.through < newest:
+            whole = whole.continued(
+                await self._perform(asked_statement(account, whole.through, limit)), limit
+            )
+        return whole
 
     async def outcome(self, request_id: str) -> list[Receipt | Refused]:
         """Return what became of a request, for good; `Cancelled` if it never arrived, and now never will."""

@@ -10,8 +10,8 @@ decided here. `open_attempts` knows who is silent, `rounds` whose turn it is, `p
 Rule 1: a `Refused` or `Forgotten` of a server is final, and so is a result; nothing is sent after it.
 Rule 2: that a server may have taken the request is never forgotten; what is said in the end rests on it.
 Rule 3: being denied access by one server, or told that the request is invalid (its limits may differ), says
-        nothing about what another one was sent before.  That an id was used for something else (the error
-        names it) is what the journal says, and final.
+        nothing about what another one was sent before; nor does it that one is too old to be asked.  That an
+        id was used for something else (the error names it) is what the journal says, and final.
 Rule 4: slow is not dead. A connection that has the request stays until the call ends, and its answer counts
         whenever it comes. As long as a server that has the request shows signs of life, nobody else gets it;
         another is asked, seldom, whether it leads. While any server has it, whoever said `NotPrimary` before
@@ -365,7 +365,9 @@ class Attempts:
 
     def _take_failure(self, asked: Candidate, error: BankError, now_ms: int) -> None:
         self._last_words.take_failure(asked, error)
-        if isinstance(error, AccessDenied) or (self.may_have_been_taken and self._is_an_opinion(error)):
+        is_too_old = "needs_protocol" in error.details  # That only this client says, who has not asked it.
+        is_denied = isinstance(error, AccessDenied) or is_too_old
+        if is_denied or (self.may_have_been_taken and self._is_an_opinion(error)):
             self._exclude(asked, error)
         elif isinstance(error, Busy):
             self._turn_away(asked, error, now_ms)

@@ -161,6 +161,11 @@ class ClientCall:
         """Who is believed to lead."""
         return self._attempts.preferred if self._attempts is not None else self._leader
 
+    @property
+    def needs_protocol(self) -> int:
+        """The version of the protocol that a server has to speak to be asked."""
+        return self._request.needs_protocol
+
     def args(self) -> tuple[object, ...]:
         """Return the arguments of the next attempt."""
         return (*self._args, self._memory.seen.on_wire()) if self._request.takes_seen else self._args

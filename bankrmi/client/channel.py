@@ -32,7 +32,7 @@ from bankrmi.client.decisions import (
     Send,
     Unconnected,
 )
-from bankrmi.client.failing import news_of_failure
+from bankrmi.client.failing import news_of_failure, too_old
 from bankrmi.client.requests import ACCOUNT_ID, Session
 from bankrmi.rmi import Limits, Link, TlsCredentials, handshake, over_tls
 
@@ -54,14 +54,23 @@ _CONNECTING_SECONDS = 3600.0
 class _Line:
     """The connection of one attempt."""
 
-    __slots__ = ("_channel", "candidate", "is_asked", "link", "number")
+    __slots__ = ("_channel", "candidate", "is_asked", "link", "needs_protocol", "number")
 
-    def __init__(self, channel: Channel, number: int, candidate: Candidate, link: Link | None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        number: int,
+        candidate: Candidate,
+        link: Link | None,
+        needs_protocol: int = 1,
+    ) -> None:
         self._channel = channel
         self.number = number
         self.candidate = candidate
         self.link = link
         self.is_asked = False  # An answer is to come on it.
+        self.needs_protocol = needs_protocol
+        """The version that its server has to speak to be asked."""
 
     def answered(self, value: object) -> None:
         """Take what the link answers."""
@@ -108,6 +117,9 @@ class Channel:
         at_ms = now_ms()
         leader = call.begin(at_ms)
         link = self._take_kept(leader) if leader is not None else None
+        if leader is not None and link is not None and _is_too_old(link, call.needs_protocol):
+            self._kept[leader] = link  # It is told so when it would be asked.
+            link = None
         if leader is None or link is None:
             return call.decide(at_ms)
         wait = call.go_straight(leader, at_ms)
@@ -128,7 +140,7 @@ class Channel:
             case Connect(number=number, candidate=candidate, drops=drops):
                 if drops is not None:
                     self.drop(drops)
-                self._connect(number, candidate)
+                self._connect(number, candidate, call.needs_protocol)
             case Send(number=number, enquires=enquires):
                 if enquires:
                     self._send(number, "status", ())
@@ -137,13 +149,21 @@ class Channel:
             case Ping(number=number):
                 self._ping(number)
 
-    def _connect(self, number: int, candidate: Candidate) -> None:
+    def _connect(self, number: int, candidate: Candidate, needs_protocol: int) -> None:
         kept = self._take_kept(candidate)
-        line = self._lines[number] = _Line(self, number, candidate, kept)
+        line = self._lines[number] = _Line(self, number, candidate, kept, needs_protocol)
         if kept is not None:
-            self._tell(number, Greeted())
+            self._greeted(line, kept)
         else:
             self._open(line)
+
+    def _greeted(self, line: _Line, link: Link) -> None:
+        """It may be asked; unless it is of a version that does not know what it would be asked for."""
+        if _is_too_old(link, line.needs_protocol):
+            refusal = too_old(line.candidate, link.protocol, line.needs_protocol)
+            self._tell(line.number, Failed(refusal))
+        else:
+            self._tell(line.number, Greeted())
 
     def _take_kept(self, candidate: Candidate) -> Link | None:
         """Return the connection that was kept, if it is of use."""
@@ -157,7 +177,7 @@ class Channel:
         number, candidate = line.number, line.candidate
 
         def up(_: Mapping[str, Any]) -> None:
-            self._tell(number, Greeted())
+            self._greeted(line, link)
 
         def lost(_: str) -> None:
             if self._lines.get(number) is line:
@@ -253,6 +273,11 @@ class Channel:
     def _tell(self, number: int, news: News) -> None:
         self._news.append((number, news))
         self._wake()
+
+
+def _is_too_old(link: Link, needs_protocol: int) -> bool:
+    """Whether this is one of our servers, and of a version that does not know what it would be asked for."""
+    return 0 < link.protocol < needs_protocol
 
 
 def _close(link: Link) -> None:

@@ -5,11 +5,11 @@ Rule: whatever is not known to have left nothing behind, may have been taken.
 
 from __future__ import annotations
 
-from bankrmi.client.decisions import Failed, Lost, Unconnected
+from bankrmi.client.decisions import Candidate, Failed, Lost, Unconnected
 from bankrmi.errors import BankError, Busy, InvalidRequest, Unsettled
 from bankrmi.rmi import ConnectDenied, ConnectFailed, LostAfterSending, NotConnected, RemoteError
 
-__all__ = ["news_of_failure"]
+__all__ = ["news_of_failure", "too_old"]
 
 _NO_SUCH_METHOD = "builtins.AttributeError"
 """What a daemon of ours says of a method that an object does not have, and of nothing else."""
@@ -31,3 +31,12 @@ def news_of_failure(error: Exception | None) -> Failed | Lost | Unconnected:
             return Failed(InvalidRequest(f"nothing was done, the server serves something else: {error}"))
         case _:
             return Failed(Unsettled(f"the server could not say what became of it: {error}"))
+
+
+def too_old(server: Candidate, spoken: int, needed: int) -> InvalidRequest:
+    """Return the error for a server that does not know what it would be asked for: it is not asked at all."""
+    return InvalidRequest(
+        f"nothing was sent: {server.server} speaks bankrmi protocol {spoken}, this needs {needed}: "
+        "upgrade it first",
+        needs_protocol=needed,
+    )

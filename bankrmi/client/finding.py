@@ -9,6 +9,7 @@ Rule 3: what is learned so is a name that only a server of the bank can hold, an
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -114,9 +115,13 @@ def primary_tag() -> str:
 
 
 def named_primary(candidates: Candidates, found: Iterable[NamedObject]) -> Candidate | None:
-    """Return which of the candidates the name server calls the primary, if any."""
-    leading = (candidate_of(candidates, _server_of(one), one.address) for one in found if _leads(one))
-    return next((one for one in leading if one is not None), None)
+    """Return which of the candidates the name server calls the primary, if any.
+
+    Servers whose accounts are in a database (`engine`) are all called so: then it is any of them.
+    """
+    named = (candidate_of(candidates, _server_of(one), one.address) for one in found if _leads(one))
+    leading = [one for one in named if one is not None]
+    return random.choice(leading) if len(leading) > 1 else next(iter(leading), None)
 
 
 def learned(found: Iterable[NamedObject], *, insecure: bool) -> tuple[Candidates, str]:

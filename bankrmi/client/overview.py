@@ -69,6 +69,9 @@ _UNKNOWN = dict.fromkeys(
         "connected",
         "witness_silent_ms",
         "certificate_days",
+        "state_version",
+        "class_version",
+        "migration",
     )
 )
 

@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
+from dataclasses import replace
+from itertools import islice, repeat
 from operator import lt
 from typing import Any, NamedTuple, TypeGuard
 
-from bankrmi.bank.forms import packed_operations
+from bankrmi.bank.forms import SINCE_PROTOCOL, packed_operations
 from bankrmi.bank.operations import (
     LARGEST,
+    CloseAccount,
     Deposit,
+    OpenAccount,
+    Operation,
     Receipt,
+    Transfer,
     Withdraw,
     check_account,
     check_amount,
@@ -27,6 +32,7 @@ from bankrmi.bank.operations import (
     receipts,
 )
 from bankrmi.bank.outcomes import DECLINES, declined
+from bankrmi.bank.statements import ENTRIES_AT_MOST, Statement, StatementEntry, Total
 from bankrmi.errors import BankError, InvalidRequest, Refused, error_of
 from bankrmi.replication.sessions import new_session
 from bankrmi.rmi import Limits
@@ -41,15 +47,21 @@ __all__ = [
     "Unbelievable",
     "asked_balance",
     "asked_outcome",
+    "asked_statement",
     "asked_status",
+    "asked_total",
     "check_answer",
     "check_error",
+    "closed",
     "deposited",
     "news_of",
+    "opened",
     "read_outcomes",
     "read_receipt",
     "read_results",
+    "read_statement",
     "submitted",
+    "transferred",
     "withdrawn",
 ]
 
@@ -59,11 +71,11 @@ SESSION_SECONDS = 900.0
 ACCOUNT_ID = "bankrmi.account."
 """What the ids of account objects begin with; the name of the server follows."""
 
-Operation = Withdraw | Deposit
-
 _OPERATIONS = {Withdraw, Deposit}
 _OUTCOMES = Bounds(Limits().server_items)
 _HISTORY_AT_MOST = 200
+_TEXT_AT_MOST = 300
+_DIGITS_AT_MOST = 80
 _MESSAGE_AT_MOST = 1000
 _NO_DETAILS = frozenset({"code", "message", "happened", "self"})
 
@@ -111,7 +123,8 @@ class Request(NamedTuple):
 
     `request_id` is the caller's own, or what `outcome` asks for; None if the client is to choose one for a
     change, and for a look-up, which has none. `read` makes of an answer, and the id that it was sent under,
-    what the caller gets; it raises Unbelievable. `account` is the one that it is about, if it is about one.
+    what the caller gets; it raises Unbelievable. `accounts` are those that it may be about, if it says so.
+    `needs_protocol` is the version that a server has to speak to be asked.
     """
 
     method: str
@@ -120,7 +133,8 @@ class Request(NamedTuple):
     changes: bool = False
     request_id: str | None = None
     takes_seen: bool = True
-    account: int | None = None
+    accounts: tuple[int, ...] = ()
+    needs_protocol: int = 1
 
 
 def asked_balance(account: int) -> Request:
@@ -130,7 +144,7 @@ def asked_balance(account: int) -> Request:
         method="balance",
         args=(account,),
         read=lambda answer, _: read_receipt(answer, None, account),
-        account=account,
+        accounts=(account,),
     )
 
 
@@ -150,6 +164,30 @@ def asked_status() -> Request:
     return Request(method="status", args=(), read=lambda answer, _: _status(answer), takes_seen=False)
 
 
+def asked_total() -> Request:
+    """Return the question what all accounts hold together."""
+    return Request(
+        method="total", args=(), read=lambda answer, _: read_total(answer), needs_protocol=SINCE_PROTOCOL
+    )
+
+
+def asked_statement(account: int, since: int, limit: int) -> Request:
+    """Return the question for entries of an account above `since`; `limit` is how many are wanted at all."""
+    check_account(account)
+    for name, value in (("since", since), ("limit", limit)):
+        if not _is_number(value) or (name == "limit" and value == 0):
+            raise InvalidRequest(
+                f"{name} of a statement is a whole number that is not negative, nor too large"
+            )
+    return Request(
+        method="statement",
+        args=(account, since, ENTRIES_AT_MOST),
+        read=lambda answer, _: read_statement(answer, account, since, limit),
+        accounts=(account,),
+        needs_protocol=SINCE_PROTOCOL,
+    )
+
+
 def withdrawn(account: int, amount: int, request_id: str | None) -> Request:
     """Return the request of one withdrawal."""
     return _one_change("withdraw", account, amount, request_id)
@@ -166,7 +204,41 @@ def _one_change(method: str, account: int, amount: int, request_id: str | None) 
         (check_account(account), check_amount(amount)),
         request_id,
         lambda answer, sent_as: read_receipt(answer, sent_as, account),
-        account=account,
+        accounts=(account,),
+    )
+
+
+def transferred(from_account: int, to_account: int, amount: int, request_id: str | None) -> Request:
+    """Return the request of one transfer."""
+    asked = Transfer(from_account, to_account, amount)
+    return _change(
+        "transfer",
+        (asked.account, asked.to, asked.amount),
+        request_id,
+        lambda answer, sent_as: read_receipt(answer, sent_as, asked.account),
+        accounts=(asked.account, asked.to),
+        needs_protocol=SINCE_PROTOCOL,
+    )
+
+
+def opened(account: int, request_id: str | None) -> Request:
+    """Return the request to open an account."""
+    return _opened_or_closed("open_account", OpenAccount(account), request_id)
+
+
+def closed(account: int, request_id: str | None) -> Request:
+    """Return the request to close an account."""
+    return _opened_or_closed("close_account", CloseAccount(account), request_id)
+
+
+def _opened_or_closed(method: str, asked: OpenAccount | CloseAccount, request_id: str | None) -> Request:
+    return _change(
+        method,
+        (asked.account,),
+        request_id,
+        lambda answer, sent_as: read_receipt(answer, sent_as, asked.account),
+        accounts=(asked.account,),
+        needs_protocol=SINCE_PROTOCOL,
     )
 
 
@@ -177,15 +249,20 @@ def submitted(operations: Sequence[Operation], request_id: str | None, *, at_mos
         raise InvalidRequest("there is no operation to submit")
     if len(given) > at_most:
         raise InvalidRequest(f"{len(given)} operations are too many: at most {at_most} in a request")
-    for kind in set(map(type, given)) - _OPERATIONS:
-        if not issubclass(kind, Withdraw | Deposit):
-            raise InvalidRequest(f"not an operation: a {kind.__name__} (make a Withdraw or a Deposit)")
+    more = set(map(type, given)) - _OPERATIONS
+    for kind in more:
+        if not issubclass(kind, Operation):
+            raise InvalidRequest(
+                f"not an operation: a {kind.__name__} (make a Withdraw, a Deposit, a Transfer, ...)"
+            )
     accounts = [operation.account for operation in given]
+    payees = [getattr(operation, "to", None) for operation in given] if more else None
     return _change(
         "submit",
         (packed_operations(given),),
         request_id,
-        lambda answer, sent_as: read_outcomes(answer, str(sent_as), accounts),
+        lambda answer, sent_as: read_outcomes(answer, str(sent_as), accounts, payees),
+        needs_protocol=1 if all(issubclass(kind, Withdraw | Deposit) for kind in more) else SINCE_PROTOCOL,
     )
 
 
@@ -202,11 +279,12 @@ def _change(
     request_id: str | None,
     read: Callable[[Any, str | None], Any],
     *,
-    account: int | None = None,
+    accounts: tuple[int, ...] = (),
+    needs_protocol: int = 1,
 ) -> Request:
     if request_id is not None:
         parse_request_id(request_id)
-    return Request(method=method, args=args, read=read, changes=True, request_id=request_id, account=account)
+    return Request(method, args, read, True, request_id, True, accounts, needs_protocol)
 
 
 # --- what is believed of an answer ----------------------------------------------------------------------
@@ -233,8 +311,13 @@ def read_receipt(answer: Any, request_id: str | None, account: int) -> Receipt:
     return _receipt(answer, request_id, account, action_id)
 
 
-def read_outcomes(answer: Any, request_id: str, accounts: list[int]) -> list[Receipt | Refused]:
-    """Return what became of each operation, on these accounts, of an answer as the journal keeps it."""
+def read_outcomes(
+    answer: Any, request_id: str, accounts: list[int], payees: Sequence[int | None] | None = None
+) -> list[Receipt | Refused]:
+    """Return what became of each operation, on these accounts, of an answer as the journal keeps it.
+
+    `payees` has the other account of each transfer, None for other operations; it is None if there are none.
+    """
     check_answer(answer, request_id)
     packed, action_id = answer.get("outcomes"), answer.get("action_id")
     _check(type(packed) is bytes, "there are no outcomes")
@@ -244,27 +327,46 @@ def read_outcomes(answer: Any, request_id: str, accounts: list[int]) -> list[Rec
         raise Unbelievable("its outcomes cannot be read") from error
     if not isinstance(outcomes, list) or len(outcomes) != len(accounts):
         raise Unbelievable("there are not as many outcomes as operations")
-    if not _is_number(action_id) or action_id < len(accounts):
+    if answer.get("by_account") is True:
+        action_ids = _ids_by_account(answer, len(accounts))
+    elif _is_number(action_id) and action_id >= len(accounts):
+        action_ids = range(action_id - len(accounts) + 1, action_id + 1)
+    else:
         raise Unbelievable("its action id cannot be")
-    action_ids = range(action_id - len(accounts) + 1, action_id + 1)
     if set(map(type, outcomes)) == {int}:
         _check(_are_numbers(outcomes), "a balance cannot be")
         return [*receipts(accounts, outcomes, action_ids, request_id)]
     return [
-        _outcome(outcome, account, action_id, request_id)
-        for outcome, account, action_id in zip(outcomes, accounts, action_ids, strict=True)
+        _outcome(outcome, account, payee, action_id, request_id)
+        for outcome, account, payee, action_id in zip(
+            outcomes, accounts, payees or repeat(None, len(accounts)), action_ids, strict=True
+        )
     ]
 
 
-def _outcome(outcome: Any, account: int, action_id: int, request_id: str) -> Receipt | Refused:
+def _ids_by_account(answer: Any, count: int) -> Sequence[int]:
+    """Return the action id of each operation, where they count for each account."""
+    ids = answer.get("action_ids")
+    if not isinstance(ids, list) or len(ids) != count or not _are_numbers(ids):
+        raise Unbelievable("its action ids cannot be")
+    return ids
+
+
+def _outcome(
+    outcome: Any, account: int, payee: int | None, action_id: int, request_id: str
+) -> Receipt | Refused:
     if _is_number(outcome):
         return Receipt(account, outcome, action_id, request_id)
-    if not isinstance(outcome, list) or len(outcome) != 2:
+    if not isinstance(outcome, list) or len(outcome) != (2 if payee is None else 3):
         raise Unbelievable("an outcome is neither a balance nor a reason")
-    status, balance = outcome
+    status, balance, *about = outcome
+    to = {}
+    if about:
+        _check(about[0] in (account, payee), "it is about another account")
+        account, to = about[0], {"to": payee}
     _check(isinstance(status, str) and status in DECLINES, "an operation was declined for no known reason")
     _check(balance is None or _is_number(balance), "a balance cannot be")
-    return declined(account, (status, balance), action_id, request_id=request_id)
+    return declined(account, (status, balance), action_id, **to, request_id=request_id)
 
 
 def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
@@ -276,7 +378,10 @@ def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
     accounts = [form.get("account") for form in forms]
     _check(_are_numbers(accounts), "an account cannot be")
     action_ids = [form.get("action_id") for form in forms]
-    _check(_rise(action_ids), "an action id cannot be, or is out of order")
+    if answer.get("by_account") is True:
+        _check(_are_numbers(action_ids), "an action id cannot be")
+    else:
+        _check(_rise(action_ids), "an action id cannot be, or is out of order")
     _check(answer.get("action_id") == action_ids[-1], "the answer is not as new as its last result")
     return [
         _refusal(form, request_id) if "code" in form else _receipt(form, request_id, account, action_id)
@@ -284,12 +389,69 @@ def read_results(answer: Any, request_id: str) -> list[Receipt | Refused]:
     ]
 
 
+def read_total(answer: Any) -> Total:
+    """Return the total of an answer."""
+    check_answer(answer, None)
+    digits, action_id = answer.get("total"), answer.get("action_id")
+    _check(
+        isinstance(digits, str)
+        and len(digits) <= _DIGITS_AT_MOST
+        and digits.isascii()
+        and digits.isdecimal(),
+        "it is no total",
+    )
+    _check(_is_number(action_id), "its action id cannot be")
+    return Total(total=int(digits), action_id=action_id)
+
+
+def read_statement(answer: Any, account: int, since: int, limit: int) -> Statement:
+    """Return the statement of an answer: the newest entries of this account above `since`, in order."""
+    check_answer(answer, None)
+    _check(answer.get("account") == account, "it is about another account")
+    numbers = through, begins_after, action_id = [
+        answer.get(name) for name in ("through", "begins_after", "action_id")
+    ]
+    _check(_are_numbers(numbers) and through >= since, "an action id cannot be")
+    balance, forms = answer.get("balance"), answer.get("entries")
+    _check(balance is None or _is_number(balance), "its balance cannot be")
+    _check(isinstance(forms, list) and len(forms) <= ENTRIES_AT_MOST, "there are no entries, or too many")
+    entries = [_statement_entry(form) for form in forms]
+    ids = [since, *(entry.action_id for entry in entries), through + 1]
+    _check(all(map(lt, ids, islice(ids, 1, None))), "its entries are out of order")
+    _check(through > since or through >= action_id, "it does not go on")
+    none = Statement(
+        account=account,
+        balance=balance,
+        entries=[],
+        since=since,
+        through=since,
+        begins_after=begins_after,
+        action_id=action_id,
+    )
+    return none.continued(replace(none, entries=entries, through=through), limit)
+
+
+def _statement_entry(form: Any) -> StatementEntry:
+    _check(isinstance(form, dict), "an entry is none")
+    for name in ("amount", "from", "to", "balance"):
+        _check(form.get(name) is None or _is_number(form[name]), "a number of an entry cannot be")
+    for name in ("request_id", "kind", "status", "digest"):
+        text = form.get(name)
+        _check(isinstance(text, str) and 0 < len(text) <= _TEXT_AT_MOST, "a text of an entry cannot be")
+    _check(_is_number(form.get("action_id")), "an entry has no place")
+    _check(type(form.get("time_us")) is int, "an entry has no time")
+    return StatementEntry.of(form)
+
+
 def check_error(error: BankError, request: Request, request_id: str | None) -> None:
     """Raise Unbelievable if the error says something that cannot be true of what was asked."""
     said = error.details
-    for name, expected in (("request_id", request_id), ("account", request.account)):
-        if said.get(name) is not None and expected is not None:
-            _check(said[name] == expected, f"it speaks of {name} {said[name]!r:.80}")
+    for name, expected in (
+        ("request_id", (request_id,) if request_id else ()),
+        ("account", request.accounts),
+    ):
+        if said.get(name) is not None and expected:
+            _check(said[name] in expected, f"it speaks of {name} {said[name]!r:.80}")
     for name in ("action_id", "balance"):
         _check(said.get(name) is None or _is_number(said[name]), f"its {name} cannot be")
     _check(said.get("history") is None or _is_history(said["history"]), "its history cannot be")

@@ -96,7 +96,7 @@ def asked_outcome_of_call(request_id: str) -> Request:
 
 
 def _arguments(method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[object, ...]:
-    bound = method.bound(args, kwargs)
+    bound = method.bound(args, kwargs, whole=False)  # Another version may have other defaults, or fewer.
     size = len(packed_call(method.name, *bound))
     if size > CALL_BYTES:
         raise InvalidRequest(f"this call of {method.name} takes {size} bytes: at most {CALL_BYTES} are taken")

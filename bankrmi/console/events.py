@@ -251,6 +251,8 @@ class CallEvent(_Event):
     request_id: Name | None = None
     what: Name
     account: Number | None = None
+    to: Number | None = None
+    """Of a transfer: where the amount goes."""
     amount: Number | None = None
     operations: Count | None = None
     outcome: Literal["done", "declined", "refused", "in_doubt"]
@@ -365,6 +367,8 @@ class RolledBackEntry(_Value):
     request_id: Name
     kind: Name | None = None
     account: Number | None = None
+    to: Number | None = None
+    """Of a transfer: where the amount goes."""
     amount: Number | None = None
     status: Name | None = None
     time: Name | None = None

@@ -18,7 +18,7 @@ __all__ = ["RolledBack"]
 ENTRIES_TOLD = 20
 RECORDS_READ = 20
 READ_BYTES = 1 << 20
-_TOLD = ("action_id", "request_id", "kind", "account", "amount", "status", "time")
+_TOLD = ("action_id", "request_id", "kind", "account", "to", "amount", "status", "time")
 
 
 class RolledBack:

@@ -27,7 +27,7 @@ __all__ = ["MOST_CLIENTS", "Teller"]
 MOST_CLIENTS = 64
 CALLS_SHOWN = 5
 """In each period."""
-KINDS = ("balance", "withdraw", "deposit")
+KINDS = ("balance", "withdraw", "deposit", "transfer")
 
 
 class Teller:
@@ -60,15 +60,20 @@ class Teller:
         what, account, amount = asked.get("what"), asked.get("account"), asked.get("amount")
         if what == "balance" and amount is None:
             amount = 0
-        again = asked.get("again")
+        again, to = asked.get("again"), asked.get("to")
         if what not in KINDS:
-            raise InvalidRequest("the teller looks up, withdraws and deposits")
+            raise InvalidRequest("the teller looks up, withdraws, deposits and transfers")
         if type(account) is not int or type(amount) is not int:
             raise InvalidRequest("account and amount are whole numbers")
+        if what == "transfer" and type(to) is not int:
+            raise InvalidRequest("a transfer goes to an account, a whole number")
         if again is not None and (type(again) is not str or len(again) > 200):
             raise InvalidRequest("what is sent again is named by its request id")
         request_id = None if what == "balance" else again or f"{new_session()}:1"
-        return await self._call(str(what), account, amount, request_id, by="you", again=again is not None)
+        to = to if what == "transfer" else None
+        return await self._call(
+            str(what), account, amount, request_id, to=to, by="you", again=again is not None
+        )
 
     # -- a load ------------------------------------------------------------------------------------
 
@@ -114,7 +119,15 @@ class Teller:
     # -- a call ------------------------------------------------------------------------------------
 
     async def _call(
-        self, what: str, account: int, amount: int, request_id: str | None, *, by: str, again: bool = False
+        self,
+        what: str,
+        account: int,
+        amount: int,
+        request_id: str | None,
+        *,
+        by: str,
+        to: int | None = None,
+        again: bool = False,
     ) -> dict[str, Any]:
         began_ms, began_s = self._now_ms(), perf_counter()
         told: dict[str, Any] = {
@@ -122,6 +135,7 @@ class Teller:
             "request_id": request_id,
             "what": what,
             "account": account,
+            "to": to,
             "amount": amount,
             "again": again,
             "balance": None,
@@ -129,7 +143,7 @@ class Teller:
             "message": "",
         }
         try:
-            receipt = await self._perform(what, account, amount, request_id)
+            receipt = await self._perform(what, account, to, amount, request_id)
         except InvalidRequest as error:
             told |= {"outcome": "refused", "message": error.message}
         except Refused as error:
@@ -156,12 +170,17 @@ class Teller:
                 self._feed.put("call", **told)
         return told
 
-    async def _perform(self, what: str, account: int, amount: int, request_id: str | None) -> Receipt:
+    async def _perform(
+        self, what: str, account: int, to: int | None, amount: int, request_id: str | None
+    ) -> Receipt:
         match what:
             case "balance":
                 return await self._bank.balance(account)
             case "withdraw":
                 return await self._bank.withdraw(account, amount, request_id=request_id)
+            case "transfer":
+                assert to is not None, "a transfer goes to an account"
+                return await self._bank.transfer(account, to, amount, request_id=request_id)
             case _:
                 return await self._bank.deposit(account, amount, request_id=request_id)
 

@@ -34,6 +34,7 @@ def judge_processes(facts: Facts) -> Iterator[DoctorFinding]:
     yield from _bank(facts)
     yield from _names(facts)
     yield from _versions(facts)
+    yield from _class_versions(facts)
     yield from _places(facts)
     yield from _members(facts)
 
@@ -274,6 +275,35 @@ def _versions(facts: Facts) -> Iterator[DoctorFinding]:
                 "go on with the upgrade until all are of the newest"
                 if what in _SAME
                 else "nothing has to be done; use one version of it on all machines to have one set of bugs",
+            )
+
+
+def _class_versions(facts: Facts) -> Iterator[DoctorFinding]:
+    """Of a class that is served: which version each server has, and what keeps the state from the newest."""
+    reachable = {one["server"]: one for one in facts.status["servers"] if one["reachable"]}
+    by_version: dict[int, list[str]] = defaultdict(list)
+    for name, one in reachable.items():
+        if type(one.get("class_version")) is int:
+            by_version[one["class_version"]].append(name)
+    if len(by_version) > 1:
+        spread = ", ".join(
+            f"{version} on {', '.join(names)}" for version, names in sorted(by_version.items())
+        )
+        yield to_do(
+            "class-version",
+            "all servers",
+            f"the class that is served is of version {spread}",
+            "replace the module where it is older, and start that server again, one after the other",
+        )
+    for name, one in reachable.items():
+        if one.get("migration"):
+            yield to_do(
+                "class-version",
+                name,
+                foreign(one["migration"], 300),
+                "if it failed: mend the migration, replace the module on all servers, "
+                "and start them again, one "
+                "after the other; else do what it waits for",
             )
 
 

@@ -23,6 +23,7 @@ from bankrmi.errors import AccessDenied, InvalidRequest
 from bankrmi.nameserver.capacity import Capacity, check_tags, check_text, check_uri, size_of
 from bankrmi.nameserver.ownership import (
     ACCOUNT_NAME,
+    EVERY_ROLE,
     Holder,
     Process,
     check_owner,
@@ -79,9 +80,10 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
     service, and they always fit.
     """
 
-    def __init__(self, service: str, servers: Collection[str]) -> None:
+    def __init__(self, service: str, servers: Collection[str], *, all_lead: bool = False) -> None:
         super().__init__()
         self._service_tag = f"service:{service}"
+        self._all_lead = all_lead
         self._told = tuple(servers)
         self._known: Collection[str] = self._told
         self._live: Mapping[str, str] | None = None
@@ -241,7 +243,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         """Give the name of a server of this service the role that the view gives to its process."""
         known = self._registrations[name]
         if self._service_tag in known.tags and name.startswith(ACCOUNT_NAME):
-            roles = role_tags(known.process, self._view)
+            roles = role_tags(known.process, self._view) if not self._all_lead else EVERY_ROLE
             self.storage[name] = known.uri, set(known.tags | roles)
 
 

@@ -24,6 +24,7 @@ from bankrmi.rmi import NAMESERVER_NAME, Peer
 
 __all__ = [
     "ACCOUNT_NAME",
+    "EVERY_ROLE",
     "Holder",
     "Process",
     "check_owner",
@@ -36,6 +37,9 @@ __all__ = [
 
 ACCOUNT_NAME = "bankrmi.account."
 """What the names of account objects begin with; the name of the server follows."""
+
+EVERY_ROLE = frozenset({"role:primary"})
+"""What servers have whose accounts are in a database: each answers for all."""
 
 _OURS = "bankrmi."
 _ROLES = ("role:", "epoch:")

@@ -125,7 +125,9 @@ class _Process:
         self._credentials = own_credentials(configuration, "server", _NAME)
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
-        self._names = TaggedNames(configuration.service, configuration.servers)
+        self._names = TaggedNames(
+            configuration.service, configuration.servers, all_lead=configuration.engine is not None
+        )
         self._daemons: dict[str, Daemon] = {}
         self._rounds = rounds_of(_limits(configuration))
         self._store: ViewStore | None = None
@@ -210,7 +212,7 @@ class _Process:
             daemon = self._daemon_at(settings.nameserver)
             daemon.register(NAMESERVER_NAME, Audited(remote_names(self._names), NAME_CHANGES))
             self._names.register_itself(settings.nameserver)
-            if self._store is None:
+            if self._store is None and settings.engine is None:
                 self._follow_from_afar()
 
     def _prepare(self) -> None:
@@ -421,6 +423,8 @@ class _Process:
         address = next(iter(self._daemons))
         serving = sorted(self._daemons)
         elsewhere = "elsewhere" if self._configuration.etcd is None else "etcd"
+        if self._configuration.engine is not None:
+            elsewhere = "none"
         bound = [self._bound(address) for address in serving]
         listens = {} if bound == serving else {"listens_at": bound}
         log.info(

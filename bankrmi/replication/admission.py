@@ -5,13 +5,15 @@ Rule 2: nothing in common, or an empty disk: a copy of the database, never an em
         anchor of either counts for nothing: nobody can tell what the other one holds there.
 Rule 3: a copy as well where it is faster, if nothing is lost by it; offered once to a process, since a copy
         may fail for reasons of its own, and entries are always another way.
-Rule 4: who speaks less than the view needs is let in when it was upgraded; its own log says why it waits.
+Rule 4: who speaks less than the view needs, or the journal (V13), is let in when it was upgraded; its own log
+        says why it waits, or ours. So is whose code does not know the version of the state (S5).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import JoinRequest
 from bankrmi.replication.peer import JoinChange, PeerState, Standing
@@ -43,8 +45,11 @@ def decide(request: JoinRequest, peer: PeerState | None, view: View, step: Step)
         return JoinDecision("unknown")
     if step.links.start_id(request.server) != request.start_id or request.number <= peer.join_number:
         return JoinDecision("wait")
-    if step.links.protocol_with(request.server) < view.needs_protocol:
-        return JoinDecision("wait")  # It cannot read the view: in sync, it could not take over.
+    if step.links.protocol_with(request.server) < max(view.needs_protocol, step.journal.needs_protocol):
+        return JoinDecision("wait")  # It cannot read the view, or the journal: it could not take over (V13).
+    code = step.links.code_of(request.server)
+    if code is None or not _may_follow(code, step):
+        return JoinDecision("wait")  # S5: nor could it do what is decided here.
     another_disk = peer.incarnation != request.incarnation
     heard = JoinChange(number=request.number, incarnation=request.incarnation)
     if peer.standing is Standing.MANDATORY and another_disk and not step.proposals.settled:
@@ -60,7 +65,7 @@ def decide(request: JoinRequest, peer: PeerState | None, view: View, step: Step)
 def _on_its_way(request: JoinRequest, peer: PeerState, heard: JoinChange, step: Step) -> JoinDecision:
     """Return whether entries are the way back, or a copy."""
     common = newest_common(step.journal, list(request.tail))
-    if common is None:
+    if common is None or not _knows_all_since(common, request.server, step):
         return JoinDecision("copy", heard)
     offered = peer.tracked or peer.copy_offered_to == request.start_id
     if not offered and _copy_is_faster(request, common, step):
@@ -68,6 +73,19 @@ def _on_its_way(request: JoinRequest, peer: PeerState, heard: JoinChange, step: 
     if peer.tracked and peer.incarnation == request.incarnation:
         return JoinDecision("checkpoints", heard)  # They are coming already.
     return JoinDecision("checkpoints", replace(heard, resumes_at=common + 1))
+
+
+def _may_follow(code: CodeVersions, step: Step) -> bool:
+    """Whether this code can do what is decided from now on: calls, or first of all a migration (S6)."""
+    version = step.journal.version
+    return code.runs(version) or (code.migrates(version) and not step.settings.code.runs(version))
+
+
+def _knows_all_since(common: int, server: str, step: Step) -> bool:
+    """Whether the server's code can do again what was decided since (S5); what is in a copy is done."""
+    code = step.links.code_of(server)
+    version = step.journal.version_at(min(common + 1, step.tip))
+    return code is not None and (code.runs(version) or (common >= step.tip and code.migrates(version)))
 
 
 def newest_common(journal: Journal, tail: list[Position]) -> int | None:

@@ -46,6 +46,8 @@ class CauseKind(Enum):
     """V3: a copy has caught up."""
     LEFT_BEHIND = "left_behind"
     """V2: a copy acknowledged nothing for too long, or the primary's configuration does not name it."""
+    OTHER_VERSION = "other_version"
+    """S5: a copy's code does not know the version of the state."""
     LOST_DISK = "lost_disk"
     """V8: a member's disk was replaced by an empty one."""
     STARTED_AGAIN = "started_again"
@@ -116,6 +118,8 @@ class Cause:
             case CauseKind.LEFT_BEHIND:
                 why = "not in the primary's configuration" if ms is None else f"silent for {ms} ms"
                 return f"{who} left behind: {why}"
+            case CauseKind.OTHER_VERSION:
+                return f"{who} left behind: its code does not know the version of the state"
             case CauseKind.LOST_DISK:
                 return f"lost disk of {who}"
             case CauseKind.STARTED_AGAIN:

@@ -2,7 +2,9 @@
 
 Rule 1: numbers only grow, over all epochs that a leader leads: an answer names what it answers.
 Rule 2: records that all get at the same time are read once.
-Rule 3: a server whose own commit is overdue says nothing: whoever hears nothing may lead in its place (V2).
+Rule 3: who could not read what the journal holds is sent nothing, and so is left behind (V13): one record
+        that it does not know would end its process.
+Rule 4: a server whose own commit is overdue says nothing: whoever hears nothing may lead in its place (V2).
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ class Checkpoints:
         """Send what the server does not have yet; nothing new makes it a heartbeat."""
         if not peer.linked or len(peer.unanswered) >= UNANSWERED_LIMIT or step.commit_is_overdue:
             return
+        if not self.can_read(peer, step):
+            peer.is_owed(step.now_ms)
+            return
         previous = step.journal.before(peer.next_id)
         if previous is None:
             raise BrokenInvariant(f"action id {peer.next_id - 1} is missing from our own journal")
@@ -63,10 +68,20 @@ class Checkpoints:
             lease_ms=step.settings.lease_ms,
             drift_ms=step.settings.drift_ms,
             records=records,
+            needs_protocol=step.journal.needs_protocol,
         )
         size = sum(map(size_of, records))
         peer.sent(self.number, message.through, step.now_ms, size=size)
         step.send(peer.server, message)
+
+    def can_read(self, peer: PeerState, step: Step) -> bool:
+        """V13: whether a server that is linked knows all that the journal holds; said once if not."""
+        needed = step.journal.needs_protocol
+        if needed == 1 or not (why := step.links.too_old_for(needed, [peer.server])):
+            return True
+        if peer.is_too_old():
+            step.report("a server cannot be sent what this journal holds", server=peer.server, why=why)
+        return False
 
     def send_more(self, peer: PeerState, acknowledged: int, step: Step) -> None:
         """Keep a copy that lags supplied: a few messages are on the way, and few are read at a time."""

@@ -55,6 +55,11 @@ class CopySet:
         """Whether nothing may be acknowledged, however much is confirmed."""
         return len(view.in_sync) < copies_min or self.somebody_lost_a_disk
 
+    @property
+    def tracked(self) -> list[str]:
+        """The servers that get checkpoints."""
+        return [peer.server for peer in self.peers.values() if peer.tracked]
+
     # -- what is confirmed -----------------------------------------------------------------------
 
     def durable_everywhere(self, own: int) -> int:

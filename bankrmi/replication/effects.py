@@ -36,6 +36,7 @@ __all__ = [
     "IsStale",
     "Leave",
     "NotLeading",
+    "NotYet",
     "Probe",
     "Propose",
     "Reach",
@@ -118,6 +119,13 @@ class IsBehind:
 
 
 @dataclass(frozen=True, slots=True)
+class NotYet:
+    """A copy that counts could not read such a request: nothing was done, until that server is upgraded."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class IsBusy:
     """Too much waits here already; nothing of this was taken."""
 
@@ -149,6 +157,7 @@ Reply = (
     Decided
     | Read
     | NotLeading
+    | NotYet
     | IsStale
     | IsForgotten
     | IsBehind

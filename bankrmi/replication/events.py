@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.cause import CauseKind
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import CheckpointAnswer, Holdings, JoinAnswer, Message
 from bankrmi.replication.pause import Pause
@@ -143,7 +144,8 @@ class Tick:
 class LinkChanged:
     """The connection that we keep to another server is up (and answers as `start_id`), or lost.
 
-    `address` is where it leads; None: to where that server is looked for.
+    `address` is where it leads; None: to where that server is looked for. `code` is what the other one's code
+    knows, and `state_version` the version of its copy when it said so.
     """
 
     server: str
@@ -153,6 +155,8 @@ class LinkChanged:
     copies_min: int = 1  # As the other server's file has it.
     protocol: int = NEWEST  # The version that is spoken on it.
     address: str | None = None
+    code: CodeVersions = VERSION_1
+    state_version: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ __all__ = [
     "or_none",
     "position",
     "positions",
+    "protocol",
     "records_after",
     "tip",
 ]
@@ -40,6 +41,8 @@ Check = Callable[[Any], Any]
 
 NUMBERS_AT_MOST = (1 << 63) - 2
 """What SQLite holds, and one more than it."""
+
+PROTOCOLS_AT_MOST = 10_000
 
 EPOCHS_AT_MOST = 1 << 53
 """A thousand changes of the view a second for 285 000 years; and a restore can still add to it."""
@@ -89,6 +92,11 @@ def number(value: object) -> int:
 def epoch(value: object) -> int:
     """An epoch that was won."""
     return _between(value, 1, EPOCHS_AT_MOST)
+
+
+def protocol(value: object) -> int:
+    """A version of what servers say to each other."""
+    return _between(value, 1, PROTOCOLS_AT_MOST)
 
 
 def milliseconds(value: object) -> int:

@@ -3,19 +3,22 @@
 Rule 1: a checkpoint is acknowledged only when all is durable that was written by then (A5).
 Rule 2: records are removed only if they conflict, or are above `base` and of an older epoch (A3).
 Rule 3: believing the primary gone costs nothing but a proposal; only `lease` decides who may lead.
+Rule 4: what this server's code does not know it does not take, and confirms nothing of that message (S5).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from bankrmi.replication import matching
 from bankrmi.replication.cause import Cause, CauseKind
+from bankrmi.replication.code_versions import MIGRATIONS, migration_target
 from bankrmi.replication.effects import IsBusy, Probe
 from bankrmi.replication.events import ClientEvent, LinkChanged, Probed
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
+from bankrmi.replication.record import Record
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -47,17 +50,22 @@ class Follower:
         self._probing = False
         self._probes = 0
         self._held: deque[tuple[float, ClientEvent]] = deque()
+        self._said_unknown = False  # That records came which this server's code does not know.
 
     # -- checkpoints -----------------------------------------------------------------------------
 
-    def take(self, message: Checkpoint, step: Step) -> Acknowledged | Mismatch:
-        """Take a checkpoint of an epoch that is not superseded (A2); return the answer to it."""
+    def take(self, message: Checkpoint, step: Step) -> Acknowledged | Mismatch | None:
+        """Take a checkpoint of an epoch that is not superseded (A2); return the answer to it, if there is
+        one."""
         journal = step.journal
         message = matching.above_anchor(journal, message)
         if not matching.holds(journal, message.previous):
             step.commit_if_changed("checkpoint")
             return Mismatch(server=step.server, epoch=message.epoch, number=message.number, tip=step.tip)
-        self._bring_in(message, step)
+        if self._bring_in(message, step):
+            step.commit_if_changed("checkpoint")
+            self._report_unknown(step)
+            return None
         matched = journal.position(message.through)
         assert matched is not None
         step.commit_if_changed("checkpoint")
@@ -84,10 +92,21 @@ class Follower:
         self._probes = 0
         self._answers_looks = False
 
-    def _bring_in(self, message: Checkpoint, step: Step) -> None:
-        """Make the journal hold the records, and nothing that the primary cannot have (A3)."""
+    def _report_unknown(self, step: Step) -> None:
+        if not self._said_unknown:
+            self._said_unknown = True
+            code, version = step.settings.code, step.journal.version
+            step.report("takes nothing its code does not know", knows=list(code[:2]), state_version=version)
+
+    def _bring_in(self, message: Checkpoint, step: Step) -> bool:
+        """Make the journal hold the records, and nothing that the primary cannot have (A3).
+
+        Return whether that is refused, since this server's code does not know what is new (S5).
+        """
         journal = step.journal
         news = matching.without_known(journal, message.records)
+        if news and not _knows(news, step):
+            return True
         if news and news[0].first_id <= step.tip:
             self._roll_back(news[0].first_id - 1, "they conflict with the primary's", step)
         keep = max(message.base.action_id, message.through)
@@ -96,6 +115,7 @@ class Follower:
         if news:
             journal.append(news)
             step.changed = True
+        return False
 
     def _roll_back(self, to: int, why: str, step: Step) -> None:
         removed = step.journal.roll_back(to)
@@ -135,6 +155,8 @@ class Follower:
         """Return the view to follow this one, if this server is to lead in it (V1, V4)."""
         if not step.is_member(view):
             return None  # V7
+        if not step.may_lead:
+            return None  # S5
         if view.primary == step.server:
             again = CauseKind.LED_AGAIN if view.start_id == step.start_id else CauseKind.STARTED_AGAIN
             cause = Cause(kind=again, by=step.server, of=(step.server,))
@@ -256,3 +278,17 @@ class Follower:
             self._look(view, step)
         elif self._held:
             self._look(view, step, at_once=True)
+
+
+def _knows(records: Sequence[Record], step: Step) -> bool:
+    """Whether this server's code can do all that these records say, from the state that it has (S5)."""
+    code, version = step.settings.code, step.journal.version_at(min(step.tip, records[0].first_id - 1))
+    for record in records:
+        target = migration_target(record.session) if record.session.startswith(MIGRATIONS) else None
+        if target is not None:
+            if not (code.migrates_from < target <= code.newest):
+                return False
+            version = target
+        elif not (code.runs(version) or record.cancelled):
+            return False
+    return True

@@ -27,6 +27,7 @@ from bankrmi.replication.fields import (
     optional,
     position,
     positions,
+    protocol,
     records_after,
     tip,
 )
@@ -69,6 +70,7 @@ FIELDS: Mapping[type, Mapping[str, Check]] = {
         "lease_ms": milliseconds,
         "drift_ms": milliseconds,
         "records": _as_it_is,
+        "needs_protocol": protocol,
     },
     JoinRequest: {
         "server": identifier,
@@ -110,7 +112,9 @@ FIELDS: Mapping[type, Mapping[str, Check]] = {
 }
 
 
-ADDED: dict[type, Mapping[str, AddedField]] = {}
+ADDED: dict[type, Mapping[str, AddedField]] = {
+    Checkpoint: {"needs_protocol": AddedField(since=2, before=1)},
+}
 """The fields of `FIELDS` that are not of version 1, by their message: since when they are there."""
 
 

@@ -1,8 +1,12 @@
 """From the queue to the journal: requests that wait become one group of records.  Rules A4, O1, O2, O4, O5.
 
 Rule 1: one group is on its way at a time; all that arrives meanwhile forms the next one.  No timers.
-Rule 2: a request that the journal decides is answered from there, and decided no second time (O1, O2); one
+Rule 2: what a copy that gets checkpoints could not read is not decided (V13); what was decided before is
+        known all the same.
+Rule 3: a request that the journal decides is answered from there, and decided no second time (O1, O2); one
         that may be among what was forgotten is decided by nobody (O5).
+Rule 4: what makes another version of the state is the last record of its group: it is acknowledged before
+        anything is decided after it (S6).
 """
 
 from __future__ import annotations
@@ -10,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from bankrmi import protocol_versions
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.answers import Answers
-from bankrmi.replication.effects import Decided, IsForgotten, IsStale, Refusal, Reply
+from bankrmi.replication.code_versions import MIGRATIONS
+from bankrmi.replication.effects import Decided, IsForgotten, IsStale, NotYet, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
+from bankrmi.replication.journal import Journal
 from bankrmi.replication.pace import Pace
 from bankrmi.replication.queue import OPERATION_BYTES, RequestQueue
 from bankrmi.replication.record import Record
@@ -68,23 +75,32 @@ class Groups:
 
     # -- what ------------------------------------------------------------------------------------
 
-    def form(self, view: View, answers: Answers, time_us: int, step: Step) -> list[Record]:
+    def form(
+        self, view: View, answers: Answers, time_us: int, step: Step, readers: Collection[str] = ()
+    ) -> list[Record]:
         """Decide all that waits, or a fair share of it; return what is new in the journal.
 
-        The answers wait in `answers` for what they rest on.
+        The answers wait in `answers` for what they rest on. `readers` are the servers that get checkpoints.
         """
+        all_are_new = step.links.lowest_protocol >= protocol_versions.NEWEST
         group: list[Record] = []
         room, cost_of_newest = step.settings.group_room, step.settings.cost_of_newest
         requests = self._queue.take(room)
         for place, request in enumerate(requests):
             decided = self._decided_before(request, view, step)
-            if decided is None:
+            if decided is None and not all_are_new and (why := _why_not_yet(request, readers, step)):
+                step.answer(request.token, NotYet(why))
+                room -= OPERATION_BYTES
+            elif decided is None:
                 record = _decide(request, view, time_us, step)
                 answers.add(record.action_id, request.token, Decided(view.history, record))
                 group.append(record)
-                if cost_of_newest is None:
+                if record.session.startswith(MIGRATIONS):
+                    room = 0
+                elif cost_of_newest is None:
                     continue
-                room -= cost_of_newest()
+                else:
+                    room -= cost_of_newest()
             else:
                 answers.add(*decided)
                 room -= _read_for(decided[2])
@@ -109,7 +125,7 @@ class Groups:
             return None if over_by is None else (over_by, event.token, IsForgotten())
         recorded = journal.recorded(session, sequence)
         if recorded is not None:
-            return recorded.action_id, event.token, _recorded(event, recorded, view)
+            return recorded.action_id, event.token, _recorded(event, recorded, view, journal)
         forgotten_by = journal.forgotten(session, sequence)
         if forgotten_by is not None:
             return forgotten_by, event.token, IsForgotten()
@@ -117,6 +133,13 @@ class Groups:
         if newer is None:
             raise BrokenInvariant(f"request {session}:{newest} is missing from our own journal")
         return newer.action_id, event.token, IsStale(newest)
+
+
+def _why_not_yet(event: RequestArrived | OutcomeAsked, readers: Collection[str], step: Step) -> str:
+    """V13: return which server could not read the record of this request; "" if all can."""
+    if type(event) is not RequestArrived:
+        return ""
+    return step.links.too_old_for(step.journal.protocol_of(event.operations), readers)
 
 
 def _decide(event: RequestArrived | OutcomeAsked, view: View, time_us: int, step: Step) -> Record:
@@ -127,10 +150,13 @@ def _decide(event: RequestArrived | OutcomeAsked, view: View, time_us: int, step
     return step.journal.decide(view.epoch, event.request, event.operation_count, event.operations, time_us)
 
 
-def _recorded(event: RequestArrived | OutcomeAsked, recorded: Record, view: View) -> Reply:
-    """The recorded outcome is the answer; but an id that is used for something else is a mistake."""
+def _recorded(event: RequestArrived | OutcomeAsked, recorded: Record, view: View, journal: Journal) -> Reply:
+    """The recorded outcome is the answer; but an id that is used for something else is a mistake.
+
+    After a migration the same operations may look otherwise than they did before (S6): then nobody can tell.
+    """
     is_another = isinstance(event, RequestArrived) and recorded.operations != event.operations
-    if is_another and not recorded.cancelled:
+    if is_another and not recorded.cancelled and journal.version == journal.version_at(0):
         return Refusal("this request id was used before, for another operation")
     return Decided(view.history, recorded)
 

@@ -51,6 +51,20 @@ class Journal(Protocol):
         """Where the journal begins: the newest record that was folded, or else the opening state."""
 
     @property
+    def version(self) -> int:
+        """Of the state, after the newest record."""
+
+    def version_at(self, action_id: int) -> int:
+        """Return the version of the state after the record that ends there, or holds it."""
+
+    @property
+    def needs_protocol(self) -> int:
+        """The oldest version of the protocol that knows all that this journal holds, or ever held."""
+
+    def protocol_of(self, operations: bytes) -> int:
+        """Return the oldest version of the protocol that knows these packed operations."""
+
+    @property
     def size_bytes(self) -> int:
         """About how much a copy of all this would be."""
 

@@ -202,7 +202,7 @@ class Leader:
             self._confirm_reads(step)
 
     def _form_group(self, time_us: int, step: Step) -> None:
-        group = self._groups.form(self.view, self._answers, time_us, step)
+        group = self._groups.form(self.view, self._answers, time_us, step, self.copies.tracked)
         if group:
             self._checkpoints.begin_group(group)
             for peer in self.copies.peers.values():
@@ -413,6 +413,8 @@ class Leader:
     def admit(self, token: Any, request: JoinRequest, step: Step) -> None:
         """Answer a joiner; who is admitted gets checkpoints from now on."""
         peer = self.copies.peers.get(request.server)
+        if peer is not None:
+            self._checkpoints.can_read(peer, step)
         decided = admission.decide(request, peer, self.view, step)
         if peer is not None and decided.change is not None:
             peer.asked_to_join(decided.change, tip=step.tip, newest_number=self._checkpoints.number)

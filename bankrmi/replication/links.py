@@ -1,10 +1,12 @@
-"""The servers that can be spoken to: which process each is, what is spoken with it, its copies_min."""
+"""The servers that can be spoken to: which process each is, what is spoken with it, its code, its
+copies_min."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, KeysView
 
 from bankrmi.protocol_versions import NEWEST
+from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.replication.events import LinkChanged
 from bankrmi.replication.settings import Settings
 
@@ -20,6 +22,7 @@ class LinkTable:
         self._own_copies_min = settings.copies_min
         self._start_ids: dict[str, str] = {}
         self._protocols: dict[str, int] = {}
+        self._codes: dict[str, tuple[CodeVersions, int]] = {}
         self._copies_stated: dict[str, int] = {}  # By servers that go by more copies than we.
 
     def __contains__(self, server: str) -> bool:
@@ -69,10 +72,49 @@ class LinkTable:
                 return f"{server} speaks bankrmi protocol {spoken}, this needs {protocol}: upgrade it first"
         return ""
 
+    def code_of(self, server: str) -> CodeVersions | None:
+        """Return what the code of a server knows, None if it cannot be spoken to."""
+        stated = self._codes.get(server)
+        return None if stated is None else stated[0]
+
+    def state_version_of(self, server: str) -> int | None:
+        """Return of which version the copy of a server was when it was met, None if it cannot be spoken
+        to."""
+        stated = self._codes.get(server)
+        return None if stated is None else stated[1]
+
+    def why_not_migrated(self, own: CodeVersions, version: int, servers: Iterable[str]) -> str:
+        """Return why a state of this version cannot be made the next one yet; "" if it can (S6).
+
+        `servers` are all others of the bank: one that is away may have code that could not follow.
+        """
+        for server in sorted(servers):
+            code = self.code_of(server)
+            if code is None:
+                return f"{server} is not connected, and it is not known which version it has: start it"
+            if code.newest <= version:
+                return f"{server} has version {code.newest}: replace the module there, and start it again"
+            if not code.migrates(version):
+                return f"{server} has version {code.newest}, and cannot migrate from {version}"
+            if code.newest == own.newest and code.digest and own.digest and code.digest != own.digest:
+                return (
+                    f"{server} has another version {code.newest}: the module has to be the "
+                    "same on all servers"
+                )
+        return ""
+
+    def too_old_for(self, protocol: int, servers: Iterable[str]) -> str:
+        """Return which of these servers is too old for what came with a version; "" if none is.
+
+        Of one that is not connected nothing is known: what it may be sent is looked at when it is.
+        """
+        return self.why_not_yet(protocol, [server for server in servers if server in self._protocols])
+
     def up(self, event: LinkChanged, start_id: str) -> None:
         """A connection is up."""
         self._start_ids[event.server] = start_id
         self._protocols[event.server] = event.protocol
+        self._codes[event.server] = event.code, event.state_version
         self._copies_stated.pop(event.server, None)
         if event.copies_min > self._own_copies_min:
             self._copies_stated[event.server] = event.copies_min
@@ -81,6 +123,7 @@ class LinkTable:
         """A connection is lost."""
         self._start_ids.pop(server, None)
         self._protocols.pop(server, None)
+        self._codes.pop(server, None)
 
     def forget(self, server: str) -> None:
         """It is none of the servers any more, or lives elsewhere: what it stated was another's word."""

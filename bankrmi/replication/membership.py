@@ -2,7 +2,7 @@
 
 Rule 1: pure: facts in, the wanted view out.  Whether and when it is proposed, and what comes of it, is for
         the replica.
-Rule 2: who is silent is left behind, never below `copies_min` (V2).
+Rule 2: who is silent is left behind, never below `copies_min` (V2); and whose code cannot follow (S5).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def _going_on_alone(view: View, copies: CopySet, step: Step) -> View | None:
         for peer in copies.peers.values()
         if peer.lost_disk
         or (peer.standing is Standing.MEMBER and peer.is_silent(step.listened_ms, timeout_ms))
+        or _cannot_follow(peer, step)
     ]
     if not silent:
         return None
@@ -47,6 +48,16 @@ def _going_on_alone(view: View, copies: CopySet, step: Step) -> View | None:
     silent.sort(key=lambda peer: not peer.lost_disk)
     left = silent[:allowed]
     return view.without(frozenset(peer.server for peer in left)).because(_why_left(left, step))
+
+
+def _cannot_follow(peer: PeerState, step: Step) -> bool:
+    """S5: whether this member's code cannot do what is decided here; it confirms nothing of that."""
+    if peer.standing is not Standing.MEMBER:
+        return False
+    code, own, version = step.links.code_of(peer.server), step.settings.code, step.journal.version
+    if code is None or code.runs(version):
+        return False
+    return own.runs(version) or not code.migrates(version)
 
 
 def _why_left(left: list[PeerState], step: Step) -> Cause:
@@ -64,6 +75,8 @@ def _why_left(left: list[PeerState], step: Step) -> Cause:
 def _reason(peer: PeerState, step: Step) -> CauseKind:
     if peer.lost_disk or (peer.leaving and not peer.stopping):
         return CauseKind.LOST_DISK
+    if _cannot_follow(peer, step) and not peer.stopping:
+        return CauseKind.OTHER_VERSION
     if peer.stopping and (peer.leaving or peer.is_gone):
         return CauseKind.STOP
     if peer.is_gone and peer.server in step.settings.others:

@@ -35,7 +35,9 @@ class Checkpoint:
 
     `base` is the tip of the primary's journal when it began to lead this epoch. `lease_ms` and `drift_ms` are
     the lease that the primary counts from what is acknowledged of this, and how far its clock and another may
-    drift apart meanwhile: who acknowledges grants just that (R2, R3).
+    drift apart meanwhile: who acknowledges grants just that (R2, R3). `needs_protocol` is the oldest version
+    of the protocol that knows all that the primary's journal holds: in an older one there is no such message
+    (V13).
     """
 
     history: str
@@ -49,6 +51,7 @@ class Checkpoint:
     lease_ms: int
     drift_ms: int
     records: Sequence[Record] = ()
+    needs_protocol: int = 1
 
     @property
     def through(self) -> int:

@@ -101,6 +101,7 @@ class PeerState:
     lost_disk_number: int = 0  # Of the newest message when that was heard.
     contradicted: bool = False  # It has said in this epoch what cannot be; that was told to people.
 
+    too_old: str | None = None  # The process that could not read our journal; that was told to people.
     copy_offered_to: str | None = None  # The process that was told to fetch a copy because that is faster.
     join_number: int = 0  # Of the newest request to be let in that its running process has made.
     matched: int = 0  # Durable there and known to be the same as here, in this epoch.
@@ -229,6 +230,11 @@ class PeerState:
         first, self.contradicted = not self.contradicted, True
         return first
 
+    def is_too_old(self) -> bool:
+        """Its process could not read our journal (V13); return whether that is news."""
+        is_news, self.too_old = self.too_old != self.start_id, self.start_id
+        return is_news
+
     # -- what was sent, and what it holds --------------------------------------------------------
 
     def lag(self, tip: int) -> int:
@@ -246,6 +252,11 @@ class PeerState:
             self.on_the_way[number] = size
         self.next_id = through + 1
         self.last_sent_ms = now_ms
+        if self.waiting_since_ms is None:
+            self.waiting_since_ms = now_ms
+
+    def is_owed(self, now_ms: float) -> None:
+        """There is something that it ought to have, and is not sent: it confirms nothing from now on."""
         if self.waiting_since_ms is None:
             self.waiting_since_ms = now_ms
 

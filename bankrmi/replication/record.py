@@ -78,7 +78,10 @@ class Position(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One operation of a record, and what came of it; `place` counts within the record."""
+    """One operation of a record, and what came of it; `place` counts within the record.
+
+    `beside` is what is recorded of it for those who look at the journal, and told to no caller.
+    """
 
     action_id: int
     epoch: int
@@ -90,6 +93,7 @@ class Entry(NamedTuple):
     result: Scalar
     time_us: int
     digest: bytes
+    beside: tuple[Scalar, ...] = ()
 
 
 class Record(NamedTuple):
@@ -121,6 +125,16 @@ class Record(NamedTuple):
         return self.action_id - self.operation_count + 1
 
     @property
+    def action_ids(self) -> range:
+        """The action ids of its operations, in their order."""
+        return range(self.action_id - self.operation_count + 1, self.action_id + 1)
+
+    @property
+    def by_account(self) -> bool:
+        """Whether action ids count for each account, and not for all of them together."""
+        return False
+
+    @property
     def request(self) -> tuple[str, int]:
         """Session and sequence number."""
         return self.session, self.sequence
@@ -143,18 +157,23 @@ class Record(NamedTuple):
                 f"of {count} operations there are {len(operations)}, and {len(outcomes)} outcomes"
             )
         first = self.first_id
-        return [
-            Entry(first + place, epoch, session, sequence, place, operation, *told(outcome), time_us, digest)
-            for place, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True))
-        ]
+        entries = []
+        for place, (operation, outcome) in enumerate(zip(operations, outcomes, strict=True)):
+            status, result, beside = told(outcome)
+            at = (first + place, epoch, session, sequence, place)
+            entries.append(Entry(*at, operation, status, result, time_us, digest, beside))
+        return entries
 
 
-def told(outcome: Any) -> tuple[str, Scalar]:
-    """Return status and result of an outcome: it is the result of what was done, else it is both."""
+def told(outcome: Any) -> tuple[str, Scalar, tuple[Scalar, ...]]:
+    """Return status and result of an outcome, and what is recorded beside them.
+
+    It is the result of what was done, or a status, the result, and whatever else.
+    """
     if type(outcome) is not tuple:
-        return DONE, outcome
-    status, result = outcome
-    return status, result
+        return DONE, outcome, ()
+    status, result, *beside = outcome
+    return status, result, tuple(beside)
 
 
 def entries_of(records: Iterable[Record]) -> list[Entry]:

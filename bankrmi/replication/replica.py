@@ -24,7 +24,7 @@ from typing import Any, assert_never
 from bankrmi.replication import dispatch
 from bankrmi.replication.believing import Believing
 from bankrmi.replication.commits import Commits
-from bankrmi.replication.condition import Condition, condition_of
+from bankrmi.replication.condition import Condition, condition_of, why_not_migrated
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
 from bankrmi.replication.effects import (
     Effect,
@@ -273,6 +273,11 @@ class Replica:
     def may_be_folded(self) -> int:
         """The newest action id up to which records may leave this server's journal; 0 if none may."""
         return self._office.party.may_be_folded
+
+    def why_not_migrated(self) -> str | None:
+        """S6: return why this server decides no migration; "" if it may, None if it leads not, or has
+        none."""
+        return None if self.primary is None else why_not_migrated(self._this_step())
 
     @property
     def has_work(self) -> bool:

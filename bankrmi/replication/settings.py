@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions
 from bankrmi.replication.queue import REQUEST_BYTES
 
 __all__ = ["GROUP_SHARE", "Settings"]
@@ -49,6 +50,8 @@ class Settings:
     catch_up_bytes: int = 1 << 18
     copy_from_operations: int = 500_000
     switchover_timeout_ms: float = 2000
+    code: CodeVersions = VERSION_1
+    """Which versions of what is replicated this server's code knows (S5)."""
     epochs_unseen: int = 100
     """So far above what the witness is known to have held an epoch is believed unseen (see `believing`)."""
 

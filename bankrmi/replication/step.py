@@ -69,6 +69,11 @@ class Step:
         adopted = self.journal.adopted
         return adopted.epoch if adopted is not None else 0
 
+    @property
+    def may_lead(self) -> bool:
+        """Whether this server's code knows the version of its state, or how to go on from it (S5)."""
+        return self.settings.code.may_lead(self.journal.version)
+
     def is_member(self, view: View | None) -> bool:
         """Whether the view names this server, with the disk that it has."""
         return view is not None and view.names(self.settings.server, self.journal.incarnation)

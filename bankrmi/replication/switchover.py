@@ -100,13 +100,15 @@ def begun(
 
 
 def _too_old(target: str, view: View, step: Step) -> str:
-    """Return why a server cannot lead this view; empty if it can read it."""
-    spoken, needs = step.links.protocol_with(target), view.needs_protocol
-    return (
-        ""
-        if spoken >= needs
-        else f"{target} speaks bankrmi protocol {spoken}, this view needs {needs}: upgrade it"
-    )
+    """Return why a server cannot lead this view; empty if it can read it, and the journal, and knows the
+    state's version (S5)."""
+    spoken, needs = step.links.protocol_with(target), max(view.needs_protocol, step.journal.needs_protocol)
+    if spoken < needs:
+        return f"{target} speaks bankrmi protocol {spoken}, this view needs {needs}: upgrade it"
+    code, version = step.links.code_of(target), step.journal.version
+    if code is not None and not code.may_lead(version):
+        return f"{target} has version {code.newest} of what is served, and the state is of version {version}"
+    return ""
 
 
 def _why_not_to(target: str, peers: Collection[PeerState], view: View, step: Step) -> str:

@@ -72,6 +72,9 @@ class Takeover:
             return f"{server} holds nothing"
         if step.journal.adopted.history != view.history:
             return f"{server} has not followed the bank into history {view.history}: it cannot lead"
+        if not step.may_lead:
+            version, newest = step.journal.version, step.settings.code.newest
+            return f"{server} has version {newest} of what is served, and holds a state of version {version}"
         if step.is_member(view):
             if view.primary == server:
                 return f"{server} is the primary of the newest view, and leads again by itself"

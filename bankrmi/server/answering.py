@@ -8,12 +8,12 @@ Rule 3: each answer that is made is counted once (`request_figures`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import count
 from time import monotonic
 from typing import Any
 
 from bankrmi.bank.forms import Form
-from bankrmi.bank.outcomes import declined
+from bankrmi.bank.outcomes import declined_form, is_done, told
+from bankrmi.bank.statements import LOOKING_MS, StatementPage
 from bankrmi.errors import (
     AccountNotFound,
     BankError,
@@ -33,16 +33,31 @@ from bankrmi.replication.effects import (
     IsForgotten,
     IsStale,
     NotLeading,
+    NotYet,
     Read,
     Refusal,
     Reply,
 )
-from bankrmi.replication.record import one_by_one, unpacked
+from bankrmi.replication.record import one_by_one, packed, unpacked
 from bankrmi.rmi import Call, LongAnswer
 from bankrmi.server.request_figures import GONE, KindFigures
 from bankrmi.server.request_lines import SLOW_S, tell_refused, tell_slow, tell_unheard
 
-__all__ = ["Asked", "Kept", "busy", "cancelled", "long_outcome", "many", "many_packed", "one", "too_late"]
+__all__ = [
+    "Asked",
+    "Kept",
+    "busy",
+    "cancelled",
+    "long_outcome",
+    "many",
+    "many_packed",
+    "many_told",
+    "one",
+    "read_of_balance",
+    "read_of_statement",
+    "read_of_total",
+    "too_late",
+]
 
 ANSWERED_AT_ONCE = 32
 """Operations; an answer about more is made when it is the caller's turn."""
@@ -99,7 +114,7 @@ class Asked:
     def __init__(
         self,
         call: Call,
-        form: Callable[[Asked, Decided | Kept], Any],
+        form: Callable[[Asked, Any], Any],
         addresses: Mapping[str, str],
         figures: KindFigures,
         *,
@@ -135,6 +150,8 @@ class Asked:
         call.args, call.kwargs = (), {}
         if operations:
             call.charge(operations * OPERATION_MS)
+        elif self.form is read_of_statement:  # It is made outside of the turns of callers, too, if it waits.
+            call.charge(LOOKING_MS)
 
     def answer(self, reply: Reply) -> None:
         """Answer with what the rules say; for a caller that is gone, without making the form of it."""
@@ -210,7 +227,7 @@ class Asked:
             case Decided():
                 return self.form(self, reply)
             case Read():
-                return _read_answer(self.account, reply)
+                return self.form(self, reply)
             case NotLeading(primary=primary, undecided=undecided):
                 address = self.addresses.get(primary) if primary is not None else None
                 names = f"{primary} at {address} leads" if primary is not None else "nobody is known to lead"
@@ -240,6 +257,8 @@ class Asked:
                 )
             case Refusal(why=why):
                 raise InvalidRequest(why, request_id=self.request_id)
+            case NotYet(why=why):  # Nothing was looked up in the journal: so it names no request id.
+                raise InvalidRequest(f"nothing was done: {why}")
         raise AssertionError(f"no answer for {reply!r}")
 
 
@@ -261,7 +280,9 @@ def too_late(request_id: str | None) -> BankError:
     )
 
 
-def _read_answer(account: int, reply: Read) -> dict[str, Any]:
+def read_of_balance(asked: Asked, reply: Read) -> dict[str, Any]:
+    """Return the answer to a look-up."""
+    account = asked.account
     if reply.value is None:
         raise AccountNotFound(
             f"there is no account {account}",
@@ -277,23 +298,46 @@ def _read_answer(account: int, reply: Read) -> dict[str, Any]:
     }
 
 
+def read_of_total(_asked: Asked, reply: Read) -> dict[str, Any]:
+    """Return the answer to `total`: in digits, since it may be larger than what all serializers carry."""
+    return {"total": str(reply.value), "action_id": reply.action_id, "history": reply.history}
+
+
+def read_of_statement(asked: Asked, reply: Read) -> dict[str, Any]:
+    """Return the answer to `statement`."""
+    page: StatementPage = reply.value
+    return {
+        "account": asked.account,
+        "balance": page.balance,
+        "entries": page.entries,
+        "through": page.through,
+        "begins_after": page.begins_after,
+        "action_id": reply.action_id,
+        "history": reply.history,
+    }
+
+
 def one(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
-    """Return the answer to a single withdrawal or deposit."""
+    """Return the answer to a single withdrawal, deposit or transfer."""
     record = reply.record
     if record.cancelled:
         raise cancelled(asked, reply)
     outcomes = unpacked(record.outcomes)
     outcome = outcomes[0]
-    if type(outcome) is int and len(outcomes) == 1:
+    if len(outcomes) == 1 and is_done(outcome):
         return {
             "account": asked.account,
-            "balance": outcome,
+            "balance": outcome if type(outcome) is int else outcome[1],
             "action_id": record.action_id,
             "request_id": asked.request_id,
             "history": reply.history,
         }
-    raise declined(
-        asked.account, outcome, record.first_id, request_id=asked.request_id, history=reply.history
+    raise declined_form(
+        unpacked(record.operations)[0],
+        outcome,
+        record.first_id,
+        request_id=asked.request_id,
+        history=reply.history,
     )
 
 
@@ -307,7 +351,14 @@ def many_packed(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
         "history": reply.history,
         "action_id": record.action_id,
         "outcomes": record.outcomes,
-    }
+    } | _ids_of(record, all_of_them=True)
+
+
+def many_told(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
+    """Return the same where there are transfers: of them more is kept than is told."""
+    answer, record = many_packed(asked, reply), reply.record
+    forms, outcomes = unpacked(record.operations), unpacked(record.outcomes)
+    return answer | {"outcomes": packed([told(*one) for one in zip(forms, outcomes, strict=True)])}
 
 
 def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
@@ -316,12 +367,12 @@ def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     if record.cancelled:
         raise cancelled(asked, reply)
     operations, outcomes = one_by_one(record.operations), one_by_one(record.outcomes)
-    ids = count(record.first_id)
+    ids = iter(record.action_ids)
     head = {
         "request_id": asked.request_id,
         "history": reply.history,
         "action_id": record.action_id,
-    }
+    } | _ids_of(record)
 
     def results(start: int, end: int) -> list[Any]:
         """The next ones: they are wanted in their order."""
@@ -330,6 +381,13 @@ def many(asked: Asked, reply: Decided | Kept) -> dict[str, Any] | LongAnswer:
     if record.operation_count <= ANSWERED_AT_ONCE:
         return {**head, "results": results(0, record.operation_count)}
     return LongAnswer(head, "results", record.operation_count, results)
+
+
+def _ids_of(record: Any, *, all_of_them: bool = False) -> dict[str, Any]:
+    """Return what an answer about many says of action ids, where they do not count through."""
+    if not record.by_account:
+        return {}
+    return {"by_account": True} | ({"action_ids": list(record.action_ids)} if all_of_them else {})
 
 
 def cancelled(asked: Asked, reply: Decided | Kept) -> Cancelled:
@@ -343,8 +401,8 @@ def cancelled(asked: Asked, reply: Decided | Kept) -> Cancelled:
 
 
 def _result(form: Form, outcome: Any, action_id: int) -> dict[str, Any]:
-    account = form[1]
-    if type(outcome) is int:
-        return {"account": account, "balance": outcome, "action_id": action_id}
-    error = declined(account, outcome, action_id)
+    if is_done(outcome):
+        balance = outcome if type(outcome) is int else outcome[1]
+        return {"account": form[1], "balance": balance, "action_id": action_id}
+    error = declined_form(form, outcome, action_id)
     return {"code": error.code, "message": error.message, **error.details}

@@ -202,15 +202,16 @@ class CopyServer:
             copy.making.abandon()
             copy.call.fail(OperationFailed(why))
 
-    def read(self, name: object, offset: object) -> bytes:
-        """Return a chunk of a copy; empty at its end."""
+    def read(self, name: object, offset: object, at_most: int | None = None) -> bytes:
+        """Return a chunk of a copy, of `at_most` bytes, unless a larger one is no trouble; empty at its
+        end."""
         copy = self._whole(name)
         if type(offset) is not int or not 0 <= offset < 1 << 62:
             raise InvalidRequest("a copy is read from a byte on, which is a whole number")
         if copy is None:
             raise InvalidRequest("there is no such copy any more: begin again")
         copy.read_ms = self._clock.now_ms()
-        return copy.making.read(offset, self._chunk_bytes)
+        return copy.making.read(offset, at_most or self._chunk_bytes)
 
     def end(self, name: object) -> None:
         """Throw a copy away."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bankrmi.config import NOT_THE_DAEMONS, Configuration
+from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.replication.queue import OPERATION_BYTES
 from bankrmi.replication.settings import Settings
 from bankrmi.rmi import Limits
@@ -43,13 +44,14 @@ def settings_of(configuration: Configuration, name: str, *, first: bool) -> Sett
     )
 
 
-def settings_of_service(settings: Settings, call_costs: CallCosts) -> Settings:
+def settings_of_service(settings: Settings, call_costs: CallCosts, code: CodeVersions) -> Settings:
     """Return the same for a class, of whose calls nobody knows what they cost before they are done."""
     return replace(
         settings,
         cost_of_newest=lambda: call_costs.in_bytes(settings.group_bytes_per_ms),
         catch_up_operations=_CALLS_AT_ONCE,
         copy_from_operations=_CALLS_TO_COPY_FROM,
+        code=code,
     )
 
 

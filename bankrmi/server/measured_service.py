@@ -1,4 +1,5 @@
 """A service whose calls are measured: what the newest one took is what a group reckons with (see `groups`).
+What a method raises and does not declare is told in the log, with its line: whoever wrote it has to mend it.
 
 Rule: nothing is decided here; that a group has been long enough is for the rules to say.
 Assumption: a standby takes about as long for a call as the primary did.
@@ -10,11 +11,20 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
+import structlog
+
+from bankrmi.line_budget import LineBudget
+from bankrmi.service.calls import Called, Raised
 from bankrmi.service.declaring import Description
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.storage.state_machine import Moment
 
 __all__ = ["CallCosts", "MeasuredService"]
+
+log = structlog.get_logger("bankrmi.server")
+
+_BURST, _EVERY_SECONDS = 5, 5.0
+"""Lines for each method: callers can cause them."""
 
 
 class CallCosts:
@@ -35,6 +45,7 @@ class MeasuredService(ServiceMachine):
     def __init__(self, description: Description, costs: CallCosts, *, limit_ms: float) -> None:
         super().__init__(description, limit_ms=limit_ms)
         self._costs = costs
+        self._budget = LineBudget(_BURST, _EVERY_SECONDS)
 
     def apply(
         self, operations: Sequence[Any], action_id: int, moment: Moment, told: bytes | None = None
@@ -46,3 +57,18 @@ class MeasuredService(ServiceMachine):
         [outcome] = outcomes
         self._costs.outcome_bytes = len(outcome if type(outcome) is bytes else outcome[1])
         return outcomes
+
+    def heard(self, call: Called, raised: Raised) -> None:
+        """Say what a method raised that it does not declare, and where."""
+        method = self._description.methods.get(call.method)
+        declared = () if method is None else method.raises
+        if any(kind.__qualname__ == raised.name for kind in declared) or not self._budget.allows(call.method):
+            return
+        left_out = self._budget.left_out()
+        log.warning(
+            "a method raised what it does not declare",
+            method=f"{self._description.name}.{call.method}",
+            error=f"{raised.name}: {raised.words}" if raised.words else raised.name,
+            **({"at": raised.at} if raised.at else {}),
+            **({"left_out": left_out} if left_out else {}),
+        )

@@ -21,13 +21,14 @@ from bankrmi.replication.events import (
     SwitchoverAsked,
     TakeoverAsked,
 )
-from bankrmi.replication.fields import epoch, flag, identifier, names
+from bankrmi.replication.fields import Check, epoch, flag, identifier, names, number
 from bankrmi.replication.messages import Census, Fence
 from bankrmi.replication.pause import Pause, reason_of
 from bankrmi.rmi import Asked, Call, Exposed, arguments
 from bankrmi.server import backing_up
 from bankrmi.server.backing_up import Backups
 from bankrmi.server.clock import wall_us
+from bankrmi.server.copy_serving import CopyServer
 from bankrmi.server.exporting import Exports
 from bankrmi.server.standby_object import ServerToken, refuse
 
@@ -40,6 +41,17 @@ _SERVER_CHANGES = {
     "server_remove": CauseKind.REMOVED,
     "server_move": CauseKind.MOVED,
 }
+
+
+_OF_COPIES: Mapping[str, Mapping[str, Check]] = {
+    "begin_copy": {},
+    "read_copy": {"name": identifier, "offset": number},
+    "end_copy": {"name": identifier},
+}
+"""The methods for a copy of a class's state, and what their arguments may be."""
+
+COPY_PIECE_BYTES = 256 << 10
+"""An operator's messages are no larger than anybody's."""
 
 
 def audited_calls(server: str) -> Mapping[str, Asked]:
@@ -63,6 +75,7 @@ def audited_calls(server: str) -> Mapping[str, Asked]:
         "resume": arguments(),
         "export": this_one,
         "backup_state": lambda call: {"which": server, **since(call)},
+        "begin_copy": this_one,
         "fence": this_one,
     }
 
@@ -91,15 +104,19 @@ class _Changing:
 
 @dataclass(frozen=True, slots=True)
 class CopiedOut:
-    """How the accounts of a bank are taken out of it; there is no such way yet for the state of a class."""
+    """How the accounts of a bank are taken out of it; or, of a class, a copy of all that there is.
 
-    exports: Exports
+    `exports` is None for a class, and `copies` for a bank.
+    """
+
+    exports: Exports | None
     backups: Backups
+    copies: CopyServer | None = None
 
     @property
     def any_goes_on(self) -> bool:
         """Whether somebody takes them, or waits for them."""
-        return self.exports.any_waits or self.backups.any_goes_on
+        return (self.exports is not None and self.exports.any_waits) or self.backups.any_goes_on
 
 
 class OperatorObject:
@@ -117,6 +134,7 @@ class OperatorObject:
                 "fence",
                 *_SERVER_CHANGES,
                 *backing_up.METHODS,
+                *_OF_COPIES,
             }
         )
     )
@@ -124,7 +142,7 @@ class OperatorObject:
     def __init__(
         self,
         take: Callable[[Event], None],
-        copied_out: CopiedOut | None,
+        copied_out: CopiedOut,
         whereabouts: Mapping[str, str],
         *,
         wall_us: Callable[[], int] = wall_us,
@@ -150,7 +168,11 @@ class OperatorObject:
             case "server_add" | "server_move" | "server_remove":
                 self._take(self._server_change(call))
             case "export":
-                self._accounts(call).exports.ask(call)
+                if self._copied_out.exports is None:
+                    raise _of_a_class(call)
+                self._copied_out.exports.ask(call)
+            case "begin_copy" | "read_copy" | "end_copy":
+                self._copy(call)
             case "holdings":
                 self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), Census(server="an operator")))
@@ -158,15 +180,26 @@ class OperatorObject:
                 self._argument(call, None)
                 self._take(MessageArrived(ServerToken(call), Fence()))
             case _:
-                self._accounts(call).backups.ask(call)
+                if self._copied_out.exports is None and call.method != "backup_state":
+                    raise _of_a_class(call)
+                self._copied_out.backups.ask(call)
 
-    def _accounts(self, call: Call) -> CopiedOut:
-        if self._copied_out is None:
-            raise OperationFailed(
-                f"no {call.method} here: this server replicates a class, of which there is no export or "
-                "backup yet"
-            )
-        return self._copied_out
+    def _copy(self, call: Call) -> None:
+        """Have a copy made of all that is here, hand it out, throw it away: for a class."""
+        copies, checks = self._copied_out.copies, _OF_COPIES[call.method]
+        if copies is None:
+            raise OperationFailed(f"no {call.method} here: of a bank there are pages of accounts and records")
+        if call.kwargs or len(call.args) != len(checks):
+            raise refuse(call, f"its arguments are ({', '.join(checks)})")
+        try:
+            args = [check(value) for check, value in zip(checks.values(), call.args, strict=True)]
+        except ValueError as error:
+            raise refuse(call, f"an argument {error}") from error
+        if call.method == "read_copy":
+            name, offset = args
+            call.answer(copies.read(name, offset, COPY_PIECE_BYTES))
+        else:
+            copies.call(f"an operator at {call.peer.address}", call.method, args, call)
 
     def _take_over(self, call: Call) -> None:
         """Have this server lead: history and epoch of the view that the operator saw, forced, resumes.
@@ -236,6 +269,12 @@ class OperatorObject:
             return identifier(call.args[0]) if call.args and call.args[0] is not None else None
         except ValueError as error:
             raise refuse(call, f"{what} {error}") from error
+
+
+def _of_a_class(call: Call) -> OperationFailed:
+    return OperationFailed(
+        f"no {call.method} here: this server replicates a class, of which there are whole copies (begin_copy)"
+    )
 
 
 def _who(call: Call) -> str:

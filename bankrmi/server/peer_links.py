@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bankrmi.protocol_versions import NEWEST
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions
 from bankrmi.replication.events import AnswerArrived, Event, LinkChanged, PeerAnswer, Probed
 from bankrmi.replication.messages import Message
 from bankrmi.server.ports import Clock
@@ -34,6 +35,8 @@ class Greeting:
     start_id: str
     copies_min: int = 1
     protocol: int = NEWEST
+    code: CodeVersions = VERSION_1
+    state_version: int = 1
 
 
 Found = Greeting | bool
@@ -160,6 +163,8 @@ class PeerLinks:
                     begun_ms=begun_ms,
                     protocol=greeting.protocol,
                     copies_min=greeting.copies_min,
+                    code=greeting.code,
+                    state_version=greeting.state_version,
                     address=address,
                 )
             )

@@ -14,7 +14,7 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -31,6 +31,7 @@ from bankrmi.metrics.watching import Watching
 from bankrmi.own_credentials import own_credentials
 from bankrmi.parent_death import end_with_parent
 from bankrmi.readiness import say_awaiting
+from bankrmi.replication.condition import Condition
 from bankrmi.replication.events import StopAsked
 from bankrmi.replication.replica import Replica
 from bankrmi.rmi import Audited, Daemon, handshake, over_tls
@@ -49,6 +50,7 @@ from bankrmi.server.exporting import Exports, begins_export
 from bankrmi.server.folding import Folder
 from bankrmi.server.measures import WatchedServer, measures_of
 from bankrmi.server.memory import MemoryTrimmer
+from bankrmi.server.migrating import Migrations
 from bankrmi.server.naming import Naming
 from bankrmi.server.operator_object import OPERATOR_ID, CopiedOut, OperatorObject, audited_calls
 from bankrmi.server.own_address import check_own_address
@@ -56,17 +58,15 @@ from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
 from bankrmi.server.service_object import ServiceObject
 from bankrmi.server.standby_object import StandbyObject
-from bankrmi.server.status import status_of
+from bankrmi.server.status import migration_in_words, status_of
 from bankrmi.server.ticking import CertificateWatch, ReadyLine, each_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.server.whereabouts import Whereabouts
 from bankrmi.service.declaring import Description
 from bankrmi.service.loading import load
+from bankrmi.service.machine import ServiceMachine
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["run"]
 
@@ -123,7 +123,9 @@ class _Process:
         self._start_id = secrets.token_hex(8)
         self._settings = settings_of(configuration, name, first=first)
         if self._description is not None:
-            self._settings = settings_of_service(self._settings, self._disk.call_costs)
+            self._settings = settings_of_service(
+                self._settings, self._disk.call_costs, self._description.code
+            )
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
             self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
         )
@@ -154,7 +156,7 @@ class _Process:
         copies = copy_server(lambda: driver.journal.database, self._disk.path, driver.clock)
         driver.start(links, fetcher)
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
-        copied_out = None if self._description is not None else self._copied_out()
+        copied_out = self._copied_out(copies)
         admission = self._admission()
         account = self._account(admission, fetcher, network)
         operator = OperatorObject(driver.take, copied_out, whereabouts)
@@ -162,7 +164,7 @@ class _Process:
         folder = Folder(
             driver,
             driver.clock,
-            lambda: copies.is_wanted or (copied_out is not None and copied_out.any_goes_on),
+            lambda: copies.is_wanted or copied_out.any_goes_on,
         )
         metrics = self._metrics(daemon, admission, account, fetcher, network)
         self._catch_signals()
@@ -180,8 +182,10 @@ class _Process:
                 CertificateWatch(credentials, daemon, network),
                 self._manager.tick,
             ]
-            if copied_out is not None:
+            if copied_out.exports is not None:
                 on_tick.append(copied_out.exports.tick)
+            if self._description is not None:
+                on_tick.append(Migrations(driver, self._description, log).tick)
             driver.tick_every(self._settings.tick_ms, each_of(*on_tick))
             folder.look()
             self._disk.find_out(lambda: driver.journal)
@@ -255,12 +259,13 @@ class _Process:
             credentials=self._credentials,
         )
 
-    def _copied_out(self) -> CopiedOut:
+    def _copied_out(self, copies: CopyServer) -> CopiedOut:
         timeout_ms, server = self._configuration.client.timeout_ms, self._name
-        return CopiedOut(
-            Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms),
-            Backups(self._driver, self._accounts, server=server, now_ms=now_ms),
-        )
+        backups = Backups(self._driver, self._accounts, server=server, now_ms=now_ms)
+        if self._description is not None:
+            return CopiedOut(None, backups, copies)
+        exports = Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms)
+        return CopiedOut(exports, backups)
 
     def _accounts(self) -> Accounts:
         machine = self._driver.journal.machine
@@ -278,7 +283,12 @@ class _Process:
             rates=rates_of(configuration),
             operations_per_request=limits.operations_per_request,
             timeout_ms=timeout_ms,
+            look_otherwise=self._was_migrated,
         )
+
+    def _was_migrated(self) -> bool:
+        journal = self._driver.journal
+        return journal.version != journal.version_at(0)
 
     def _account(
         self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork
@@ -294,14 +304,33 @@ class _Process:
                 network.silent(),
                 None if self._credentials is None else self._credentials.days_left,
                 driver.replica.journal.decided_us,
+                migration=self._migration,
             )
 
         at_most = configuration.limits.operations_per_request
         if self._description is not None:
             return ServiceObject(
-                admission, status, self._description, addresses=self._whereabouts, entries_at_most=at_most
+                admission,
+                status,
+                self._description,
+                addresses=self._whereabouts,
+                entries_at_most=at_most,
+                state_version=lambda: None if driver.replica.primary is None else driver.journal.version,
             )
-        return AccountObject(admission, status, addresses=self._whereabouts, operations_per_request=at_most)
+        return AccountObject(
+            admission,
+            status,
+            addresses=self._whereabouts,
+            operations_per_request=at_most,
+            journal=lambda: self._driver.journal,
+        )
+
+    def _migration(self, shown: Condition) -> str | None:
+        """Return what there is to say of the version of the class, if it is not yet that of the state."""
+        machine = self._driver.journal.machine
+        if self._description is None or not isinstance(machine, ServiceMachine):
+            return None
+        return migration_in_words(self._description.name, shown, machine.failure)
 
     def _register_objects(
         self,
@@ -398,6 +427,9 @@ class _Process:
     def _settings_now(self) -> dict[str, Any]:
         """Return what this server states; that it goes by the view need not change where anybody lives."""
         self._stated[GOES_BY_VIEW] = self._replica.goes_by_view
+        if self._description is not None:
+            code, state = self._description.code, self._replica.journal.version
+            self._stated["code"] = {**code.stated(), "state": state}
         return self._stated
 
     def _tend_disk(self) -> None:

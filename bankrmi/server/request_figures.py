@@ -28,7 +28,19 @@ __all__ = [
     "RequestFigures",
 ]
 
-Kind = Literal["withdraw", "deposit", "balance", "submit", "outcome", "status"]
+Kind = Literal[
+    "withdraw",
+    "deposit",
+    "transfer",
+    "open_account",
+    "close_account",
+    "total",
+    "statement",
+    "balance",
+    "submit",
+    "outcome",
+    "status",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DONE, GONE, ERROR = "done", "gone", "error"
@@ -53,7 +65,16 @@ def _outcomes(*declined: str) -> tuple[str, ...]:
     return (DONE, *declined, *common, "in_doubt", GONE, ERROR)
 
 
-OF_ACCOUNTS = Countable(KINDS, _outcomes("account_not_found", "insufficient_funds", "balance_too_large"))
+OF_ACCOUNTS = Countable(
+    KINDS,
+    _outcomes(
+        "account_not_found",
+        "insufficient_funds",
+        "balance_too_large",
+        "account_exists",
+        "account_not_empty",
+    ),
+)
 OF_SERVICES = Countable(("update", "query", "outcome", "status"), _outcomes("service_error"))
 """A method that is called by its own name counts as what it is marked as."""
 

@@ -7,18 +7,21 @@
 Rule 1: a call is answered exactly once, by the rules or, when it has waited too long, with `InDoubt`.
 Rule 2: arguments are checked against the class before the rules see them; who may wait, `admission` says.
 Rule 3: nothing of the class is run here.
+Rule 4: what can be called is what the class has in the version of the state. A server that does not lead may
+        not know which that is: what it does not know it refuses to nobody for good, and sends him on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bankrmi.bank.operations import parse_request_id
-from bankrmi.errors import BankError, InvalidRequest
+from bankrmi.errors import BankError, Busy, InvalidRequest, NotPrimary
 from bankrmi.rmi import Call, Exposed
 from bankrmi.rmi.objects import READ_ATTRIBUTE, is_of_the_call_itself
 from bankrmi.server.admission import Admission
+from bankrmi.server.answering import BUSY_RETRY_MS
 from bankrmi.server.call_arguments import request_of, seen_of
 from bankrmi.server.request_figures import DONE, OF_SERVICES, KindFigures, RequestFigures
 from bankrmi.server.request_lines import tell_refused
@@ -46,15 +49,22 @@ class ServiceObject:
         *,
         addresses: Mapping[str, str],
         entries_at_most: int,
+        state_version: Callable[[], int | None],
     ) -> None:
+        """`state_version`: of the state, None where this server does not lead."""
         self._admission = admission
         self._status = status
-        self._methods = description.methods
+        self._description = description
+        self._state_version = state_version
         self._name = description.name
         self._addresses = addresses
         self._entries_at_most = entries_at_most
+        by_name = {
+            name: one for known in description.of_version.values() for name, one in known.methods.items()
+        }
+        self._kinds = {**by_name, **description.methods}
         self.exposed = Exposed(
-            methods=frozenset({*OF_SERVICES.kinds, *description.methods}), attributes=frozenset({"service"})
+            methods=frozenset({*OF_SERVICES.kinds, *by_name}), attributes=frozenset({"service"})
         )
         self.figures = RequestFigures(OF_SERVICES)
         self._ways: Mapping[str, Callable[..., None]] = {
@@ -85,7 +95,7 @@ class ServiceObject:
 
     def _figures_of(self, call: Call) -> KindFigures:
         """Return where it counts; to read an attribute is to ask for the status."""
-        method = self._methods.get(call.method)
+        method = self._kinds.get(call.method)
         if method is not None:
             return self.figures.of[_kind(method)]
         return self.figures.of["status" if call.method == READ_ATTRIBUTE else call.method]
@@ -101,18 +111,16 @@ class ServiceObject:
         request_id: Any = None,
         seen: Any = None,
     ) -> None:
-        found = self._method(method, "update")
-        bound = found.bound(*_given(args, kwargs))
+        found, bound = self._bound(method, "update", *_given(args, kwargs))
         request, text = request_of(request_id)
         self._change(call, found, bound, request, text, seen, form=with_its_record)
 
     def _query(self, call: Call, method: Any, args: Any = (), kwargs: Any = None, seen: Any = None) -> None:
-        found = self._method(method, "query")
-        self._read(call, found, found.bound(*_given(args, kwargs)), seen, form=with_its_record)
+        found, bound = self._bound(method, "query", *_given(args, kwargs))
+        self._read(call, found, bound, seen, form=with_its_record)
 
     def _by_its_own_name(self, call: Call) -> None:
-        method = self._methods[call.method]
-        bound = method.bound(call.args, call.kwargs)
+        method, bound = self._bound(call.method, None, call.args, call.kwargs)
         if method.is_update:
             request, text = request_of(None)
             self._change(call, method, bound, request, text, None, form=without)
@@ -142,15 +150,51 @@ class ServiceObject:
 
     # -- how it is asked -------------------------------------------------------------------------
 
-    def _method(self, name: Any, kind: str) -> Method:
-        method = self._methods.get(name) if isinstance(name, str) else None
+    def _bound(
+        self, name: Any, kind: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Method, tuple[list[Any], dict[str, Any]]]:
+        """Return the method, and what it is to be called with; raises InvalidRequest, or who may know
+        more."""
+        if not isinstance(name, str):
+            raise InvalidRequest(f"{self._name} has no method {name!r:.80}: it is called by its name")
+        version = self._state_version()
+        if version is not None:
+            return self._bound_in(version, name, kind, args, kwargs)
+        for known in self._description.of_version:
+            try:
+                return self._bound_in(known, name, kind, args, kwargs)
+            except InvalidRequest as error:
+                refused = error
+        if len(self._description.of_version) == 1 and name in self._kinds:
+            raise refused
+        raise NotPrimary("this server does not lead, and may have another version of the class", primary=None)
+
+    def _bound_in(
+        self, version: int, name: str, kind: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Method, tuple[list[Any], dict[str, Any]]]:
+        found = self._description.of_version.get(version)
+        if found is None:  # It is about to be migrated, and nothing else is done before.
+            raise Busy(
+                f"{self._name} is about to be brought from version {version} to {self._description.version}: "
+                f"ask again in {BUSY_RETRY_MS} ms",
+                retry_ms=BUSY_RETRY_MS,
+            )
+        method = found.methods.get(name)
         if method is None:
-            known = ", ".join(sorted(self._methods))
-            raise InvalidRequest(f"{self._name} has no method {name!r:.80}: there are {known:.500}")
-        if _kind(method) != kind:
+            raise InvalidRequest(self._has_no(name, version, found))
+        if kind not in (None, _kind(method)):
             other = _kind(method)
             raise InvalidRequest(f"{self._name}.{method.name} is of the kind {other}: ask for it by {other}")
-        return method
+        return method, method.bound(args, kwargs)
+
+    def _has_no(self, name: str, version: int, found: Description) -> str:
+        there = f"there are {', '.join(sorted(found.methods)):.500}"
+        where = f" at version {version}" if version > 1 or self._description.version > 1 else ""
+        elsewhere = [known for known, one in self._description.of_version.items() if name in one.methods]
+        if elsewhere and min(elsewhere) > version:
+            when = f"it comes with version {min(elsewhere)}, once every server has that"
+            return f"{self._name} has no method {name!r:.80}{where} yet: {when}; {there}"
+        return f"{self._name} has no method {name!r:.80}{where}: {there}"
 
     def _change(
         self,

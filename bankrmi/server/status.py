@@ -17,8 +17,9 @@ from bankrmi.replication.condition import Condition
 from bankrmi.replication.roles import Role
 from bankrmi.replication.viewing import REMEDY
 from bankrmi.server.clock import now_ms
+from bankrmi.service.versions import FailedMigration
 
-__all__ = ["Fetched", "status_of", "why_not_in_sync"]
+__all__ = ["Fetched", "migration_in_words", "status_of", "why_not_in_sync"]
 
 _LATELY_MS = 5_000
 """Who needs the witness asks it more often; who was answered by others meanwhile asks no more."""
@@ -34,11 +35,14 @@ def status_of(
     silent: Set[str],
     certificate_days: float | None = None,
     decided_us: Callable[[int], int | None] = lambda _: None,
+    *,
+    migration: Callable[[Condition], str | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Return the status of one server; `fetched` is of the copy that it is fetching, if any.
 
     `silent` are servers to which there is a connection, and that say nothing on it; `certificate_days` is for
-    how long its certificate counts yet, if it has one; `decided_us` tells when an entry was decided.
+    how long its certificate counts yet, if it has one; `decided_us` tells when an entry was decided, and
+    `migration` what there is to say of the version of the class that is served.
     """
     view, tip, left_ms = shown.view, shown.tip, shown.read_lease_ms
     witness_silent_ms = shown.witness_silent_ms if shown.witness_asked_ms_ago <= _LATELY_MS else 0.0
@@ -54,6 +58,9 @@ def status_of(
         "epoch": shown.epoch or 0,
         "action_id": tip.action_id,
         "newest_us": decided_us(tip.action_id),
+        "state_version": None if configuration.serves is None else shown.state_version,
+        "class_version": None if configuration.serves is None else shown.code.newest,
+        "migration": migration(shown),
         "journal_from": shown.anchor.action_id + 1,
         "acknowledged": shown.acknowledged,
         "digest": tip.digest.hex(),
@@ -78,7 +85,10 @@ def status_of(
 
 
 def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
-    """Return what this server waits for, None if it is primary or standby."""
+    """Return what this server waits for, None if it is primary or standby, and can do what is asked of
+    that."""
+    if (other := _why_of_another_version(shown)) is not None:
+        return other
     match shown.role:
         case Role.STARTING:
             return _why_starting(shown)
@@ -86,6 +96,43 @@ def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
             return _why_joining(shown, fetched)
         case _:
             return None
+
+
+def _why_of_another_version(shown: Condition) -> str | None:
+    """S5: this server's code does not know the version of the state, here or at the primary."""
+    code, view = shown.code, shown.view
+    if not code.may_lead(shown.state_version):
+        return _has_another_version(code.newest, f"its state is of version {shown.state_version}")
+    if shown.role is not Role.JOINING or view is None or view.primary not in shown.state_versions:
+        return None
+    there = shown.state_versions[view.primary]
+    if code.runs(there):
+        return None
+    primary = shown.codes[view.primary]
+    if code.migrates(there) and not primary.runs(there):
+        return None  # The primary makes the next version first of all.
+    return _has_another_version(code.newest, f"{view.primary} leads with a state of version {there}")
+
+
+def _has_another_version(newest: int, what: str) -> str:
+    return (
+        f"the class here is of version {newest}, and {what}: replace the module, and start this server again"
+    )
+
+
+def migration_in_words(name: str, shown: Condition, failure: FailedMigration | None) -> str | None:
+    """Return what keeps the state from the newest version of the class, or that nothing does; None if it has
+    it."""
+    code, version = shown.code, shown.state_version
+    if failure is not None:
+        return (
+            f"{name} stays at version {version}, since "
+            f"migrate_{version}_to_{version + 1} failed: {failure.words}"
+        )
+    if shown.why_not_migrated is None or version >= code.newest:
+        return None
+    waits = shown.why_not_migrated or "it is about to be made"
+    return f"{name} is at version {version}; version {version + 1}: {waits}"
 
 
 def _why_starting(shown: Condition) -> str:

@@ -6,7 +6,14 @@
     tables        `self.db`: what a method may ask of the database, and which tables there can be
     guard         what a copy may not go by: clocks, chance, the network, files
     running       one method run within bounds: time, exceptions, what it may use
+    traced        where in the module of the class an exception was raised
     changes       what one call changed: how to take it back, and a digest to compare copies by
+    versions      of which version the state is, since when
+    before        the tables as a migration found them, to take it back
+    objects       what an author writes who has an object, and no tables
+    object_state  its attributes as rows
+    kept_dict     a dict that is an attribute, and notices what of it may have changed
+    kept_values   what attributes hold, as the database keeps it
     machine       the state machine (see `storage.state_machine`)
     loading       "module:Class" as the class
 
@@ -18,5 +25,16 @@ from __future__ import annotations
 from bankrmi.service.declaring import Description, Method, Service, described, query, update
 from bankrmi.service.loading import load
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.objects import ObjectService
 
-__all__ = ["Description", "Method", "Service", "ServiceMachine", "described", "load", "query", "update"]
+__all__ = [
+    "Description",
+    "Method",
+    "ObjectService",
+    "Service",
+    "ServiceMachine",
+    "described",
+    "load",
+    "query",
+    "update",
+]

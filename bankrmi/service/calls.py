@@ -41,6 +41,9 @@ class Raised(Exception):
         self.module = module
         self.words = words
         self.values = args
+        self.at = ""
+        """Where in the module of the class: "inventory.py, line 12"; known where it was raised, and kept
+        nowhere."""
 
     def outcome(self) -> tuple[str, bytes]:
         """Return it as the journal keeps it."""

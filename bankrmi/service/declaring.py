@@ -15,28 +15,49 @@ Rule 2: arguments are checked before anything is recorded, against the signature
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import re
+import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from pathlib import Path
 from random import Random
-from typing import Any, Self, TypeVar, overload
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from bankrmi.errors import ConfigurationError, InvalidRequest
+from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.service.plain_values import Annotation, NotPlain, plain
 from bankrmi.service.tables import ServiceTables
 
-__all__ = ["Description", "Given", "Marked", "Method", "Service", "described", "query", "update"]
+__all__ = [
+    "Description",
+    "Given",
+    "Marked",
+    "Method",
+    "Service",
+    "described",
+    "migration_name",
+    "query",
+    "update",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _MARK = "__bankrmi_method__"
 _TAKEN = frozenset(
-    {"update", "query", "outcome", "status", "service", "close", "create", "db", "now", "random", "new_id"}
+    {
+        *("update", "query", "outcome", "status", "service", "close"),
+        *("create", "version", "previous", "db", "now", "random", "new_id"),
+    }
 )
 """Names that methods of a service cannot have: they are something else on the wire, at a client, or here."""
 _LONGEST_NAME = 64
+_MIGRATION = re.compile(r"migrate_(\d+)_to_(\d+)")
+_VERSION_AT_MOST = 999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,15 @@ class Service:
     `create` makes the tables, once, when the history of the service begins. Methods that are marked `update`
     change the state, and are run on every copy, so they go by nothing that differs from one to another:
     `now`, `random` and `new_id` are the same on all of them. Methods marked `query` change nothing.
+
+    When the class is changed, it gets the next `version`, and a method `migrate_1_to_2` that makes of its
+    tables what the new methods expect; `previous` is the class as it was, by which calls are done until then.
     """
+
+    version: ClassVar[int] = 1
+    previous: ClassVar[type[Service] | None] = None
+    _keeps_attributes: ClassVar[bool] = False
+    """Whether the state are the attributes of the object (see `objects`)."""
 
     db: ServiceTables
     """The tables of the service."""
@@ -181,14 +210,17 @@ class Method:
         }
         self._result = Annotation(hints["return"]) if "return" in hints else None
 
-    def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def bound(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, whole: bool = True
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it
-        takes."""
+        takes. `whole`: with the defaults of those that are not given."""
         try:
             given = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidRequest(f"{self.name} does not take these arguments: {error}") from None
-        given.apply_defaults()
+        if whole:
+            given.apply_defaults()
         return self._each(given, lambda hint, value: plain(value) if hint is None else hint.checked(value))
 
     def made(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -222,17 +254,60 @@ class Method:
         return plain(value) if self._result is None else self._result.checked(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Description:
     """A class that can be served."""
 
     kind: type[Service]
     methods: Mapping[str, Method]
+    previous: Description | None = None
 
     @property
     def name(self) -> str:
         """The name of the class."""
         return self.kind.__name__
+
+    @property
+    def version(self) -> int:
+        """Of the class."""
+        return self.kind.version
+
+    @cached_property
+    def of_version(self) -> Mapping[int, Description]:
+        """The class in each version that is known, by that, the newest first."""
+        known, one = {}, typing.cast("Description | None", self)
+        while one is not None:
+            known[one.version], one = one, one.previous
+        return known
+
+    def migration(self, target: int) -> tuple[Description, Callable[..., None]] | None:
+        """Return what makes this version of the one before, and which class has it; None if none has."""
+        for one in self.of_version.values():
+            found = getattr(one.kind, migration_name(target), None)
+            if one.version >= target and found is not None:
+                return one, found
+        return None
+
+    @cached_property
+    def code(self) -> CodeVersions:
+        """What this class knows."""
+        reached = self.version
+        while reached > 1 and self.migration(reached) is not None:
+            reached -= 1
+        return CodeVersions(min(self.of_version), self.version, reached, _digest_of_source(self.kind))
+
+
+def migration_name(target: int) -> str:
+    """Return how the method is called that makes this version of the one before."""
+    return f"migrate_{target - 1}_to_{target}"
+
+
+def _digest_of_source(kind: type) -> str:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    try:
+        return hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest() if file else ""
+    except OSError:
+        return ""
 
 
 def described(kind: object) -> Description:
@@ -241,8 +316,7 @@ def described(kind: object) -> Description:
         raise ConfigurationError(
             f"{_named(kind)} is not a service: make it a class that inherits from bankrmi.Service"
         )
-    if kind.__init__ is not Service.__init__:
-        raise ConfigurationError(f"{kind.__name__} has an __init__: what it begins with belongs in `create`")
+    _check_beginning(kind)
     methods = {}
     for name, function in inspect.getmembers(kind, callable):
         marked = getattr(function, _MARK, None)
@@ -253,7 +327,68 @@ def described(kind: object) -> Description:
             f"{kind.__name__} has no method that is marked with @bankrmi.update or @bankrmi.query: "
             "nobody could call it"
         )
-    return Description(kind, methods)
+    version: object = kind.version
+    if type(version) is not int or not 1 <= version <= _VERSION_AT_MOST:
+        raise ConfigurationError(
+            f"{kind.__name__}.version is {version!r:.60}: it is a whole number from 1 on"
+        )
+    _check_migrations(kind)
+    return Description(kind, methods, _previous(kind))
+
+
+def _check_beginning(kind: type[Service]) -> None:
+    begins: Any = kind.__init__
+    if begins is Service.__init__:
+        return
+    name = kind.__name__
+    if not kind._keeps_attributes:
+        raise ConfigurationError(f"{name} has an __init__: what it begins with belongs in `create`")
+    if kind.create is not Service.create:
+        raise ConfigurationError(
+            f"{name} has an __init__, and `create`: what it begins with belongs in one of them"
+        )
+    if len(inspect.signature(begins).parameters) != 1:
+        raise ConfigurationError(f"{name}.__init__ is called by the servers, once: with self only")
+
+
+def _previous(kind: type[Service]) -> Description | None:
+    """Return the class as it was in the version before, if it is named."""
+    named: object = kind.previous
+    if named is None:
+        return None
+    if named is kind:
+        raise ConfigurationError(f"{kind.__name__} is its own `previous`: name the class as it was before")
+    before = described(named)
+    if before.kind._keeps_attributes is not kind._keeps_attributes:
+        raise ConfigurationError(
+            f"{kind.__name__} and its `previous` keep their state in different ways: both in tables "
+            "(bankrmi.Service), or both in attributes (bankrmi.ObjectService)"
+        )
+    if before.version != kind.version - 1:
+        raise ConfigurationError(
+            f"{kind.__name__} is of version {kind.version}, and `previous` of version {before.version}: name "
+            f"the class as it was in version {kind.version - 1}"
+        )
+    return before
+
+
+def _check_migrations(kind: type[Service]) -> None:
+    for name, function in inspect.getmembers(kind, callable):
+        found = _MIGRATION.fullmatch(name)
+        if found is None:
+            continue
+        before, after = int(found[1]), int(found[2])
+        where = f"{kind.__name__}.{name}"
+        if after != before + 1 or not 1 < after <= kind.version:
+            raise ConfigurationError(
+                f"{where} is none of this class's migrations: it has version "
+                f"{kind.version}, and they go from "
+                "each version to the next one"
+            )
+        if hasattr(function, _MARK) or len(inspect.signature(function).parameters) != 1:
+            raise ConfigurationError(
+                f"{where} is called by the servers alone: without a mark, with self only"
+            )
 
 
 def _method(kind: type, name: str, function: Callable[..., Any], marked: Marked) -> Method:

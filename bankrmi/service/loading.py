@@ -51,5 +51,7 @@ def load(target: str, folder: Path) -> Description:
         raise ConfigurationError(f"there is no {class_name} in {module.__file__ or module_name}")
     check_names(module)
     description = described(kind)
+    for one in description.of_version.values():
+        check_names(sys.modules[one.kind.__module__])
     ServiceMachine(description).try_class()
     return description

@@ -9,12 +9,15 @@ Rule 3: a call that was done is run by every copy, and has to come out alike: it
         its changes. The copy that comes to something else stops, at that very action id (S3).
 Rule 4: a statement that writes, and is interrupted, takes its whole transaction with it. So there is nothing
         in it but the call: what was decided before is written first (`own_transactions`).
-Rule 5: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
+Rule 5: a migration is run once, on every copy, at the same action id, from the version before and no other;
+        what it found is kept beside it until it is acknowledged (S6, S7).
+Rule 6: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -22,17 +25,27 @@ import apsw
 import msgpack
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
+from bankrmi.replication.code_versions import migration_session, migration_target
 from bankrmi.replication.record import unpacked
-from bankrmi.service.calls import RAISED, Called, Raised, called, done, shown
+from bankrmi.service.before import (
+    digests_of_tables,
+    forget_tables,
+    keep_tables,
+    put_tables_back,
+    tables_are_kept,
+)
+from bankrmi.service.calls import RAISED, Called, Raised, called, done, result_of, shown
 from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest_of, take_back
-from bankrmi.service.declaring import Description
+from bankrmi.service.declaring import Description, migration_name
+from bankrmi.service.object_state import OBJECT_TABLE
 from bankrmi.service.running import Runner
-from bankrmi.service.tables import DatabaseGaveUp, check_tables, table_names
+from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, quoted, table_names
+from bankrmi.service.versions import FailedMigration, Versions
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.state_machine import Moment
 
-__all__ = ["LIMIT_MS", "ServiceMachine", "Told"]
+__all__ = ["LIMIT_MS", "ServiceMachine", "Told", "opening_identity"]
 
 LIMIT_MS = 250.0
 """For one call, unless it is said otherwise: a server that thinks for longer is silent to the others."""
@@ -42,6 +55,7 @@ KEPT = 65_536
 
 _FORGOTTEN_TOGETHER = 1024
 
+_MIGRATION = re.compile(r"migrate_\d+_to_\d+")
 _SAVEPOINT, _RELEASE, _ROLL_BACK = "SAVEPOINT service", "RELEASE service", "ROLLBACK TO service"
 
 
@@ -57,18 +71,44 @@ class ServiceMachine:
     own_transactions = True
     """SQLite takes back the whole transaction of a statement that writes and is interrupted."""
 
+    needs_protocol = 1
+    """A server that is too old to serve classes is told so when it connects, not by what is recorded."""
+
     def __init__(self, description: Description, *, limit_ms: float = LIMIT_MS) -> None:
         self._description = description
-        self._limit_ms = limit_ms
+        self.limit_ms = limit_ms
+        """For a call that is decided here."""
         self._changed_at: int | None = None
         self._kept_from = 0
+        self._migrated_at: int | None = None  # While what a migration found is kept.
+        self.migration_limit_ms = limit_ms
+        """For a migration that is decided here."""
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on."""
         self._database = database
-        self._runner = Runner(self._description, database, limit_ms=self._limit_ms)
+        self._runner = Runner(self._description, database, limit_ms=self.limit_ms)
         database.execute(UNDO_TABLE)
+        self._versions = Versions(
+            database, otherwise=1 if table_names(database) else self._description.version
+        )
         self.forget()
+        if OBJECT_TABLE in table_names(database):
+            self._runner.prepare(self.version)
+
+    @property
+    def version(self) -> int:
+        """Of the state: that of the class that made it, or that the newest migration has made."""
+        return self._versions.now
+
+    def version_at(self, action_id: int) -> int:
+        """Return the version of the state at an action id."""
+        return self._versions.at(action_id)
+
+    @property
+    def failure(self) -> FailedMigration | None:
+        """The newest migration, if it failed."""
+        return self._versions.failure
 
     def open(self) -> bytes:
         """Make the opening state; return what identifies it.  Raises ConfigurationError."""
@@ -80,16 +120,57 @@ class ServiceMachine:
         except Exception as error:
             raise ConfigurationError(f"{kind}.create failed: {type(error).__name__}: {error}") from error
         check_tables(self._database, kind)
-        identity = blake2b(kind.encode(), digest_size=16)
-        for row in self.export():
-            identity.update(msgpack.packb(row))
-        return identity.digest()
+        self._versions.note(0, self._description.version)
+        return opening_identity(self._database, kind, self._description.version)
 
     def try_class(self) -> None:
-        """Make the opening state once, in memory, to see that it can be made.  Raises ConfigurationError."""
-        self.attach(open_in_memory())
-        self.open()
-        self._database.close()
+        """Make the opening state once, in memory, to see that it can be made; and from the class before, if
+        that is known.  Raises ConfigurationError."""
+        made = self._columns_made()
+        before, kind, version = self._description.previous, self._description.name, self._description.version
+        if before is None or not self._description.code.migrates(version - 1):
+            return
+        migrated = self._columns_made(opened_by=before)
+        for table in sorted(made.keys() | migrated.keys()):
+            if made.get(table) == migrated.get(table):
+                continue
+            what = "has other columns, or in another order"
+            if table not in made:
+                what = "is there, and `create` does not make it"
+            elif table not in migrated:
+                what = "is not there, and `create` makes it"
+            raise ConfigurationError(
+                f"{kind}: after {migration_name(version)} the table {table} {what}: "
+                "`create` has to make just what the migration leaves"
+            )
+
+    def _columns_made(self, opened_by: Description | None = None) -> dict[str, list[Any]]:
+        """Return the columns of all tables that `create` makes; or that of another class, and the
+        migration."""
+        machine = ServiceMachine(opened_by or self._description)
+        machine.attach(open_in_memory())
+        machine.open()
+        database = machine._database
+        try:
+            if opened_by is not None:
+                self.attach(database)
+                name, target = migration_name(self._description.version), self._description.version
+                database.execute("BEGIN IMMEDIATE")
+                moment = 0, (migration_session(target), 1)
+                [outcome] = self.apply([(name, (), {})], 1, moment)
+                if type(outcome) is tuple:
+                    said = shown(outcome[1])
+                    raise ConfigurationError(
+                        f"{self._description.name}.{name} failed on an opening state: {said}"
+                    )
+            return {
+                table: database.execute(
+                    'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)', (table,)
+                ).fetchall()
+                for table in table_names(database)
+            }
+        finally:
+            database.close(force=True)
 
     def check(self, content: bytes) -> None:
         """Raise ValueError if this is not the one call of a request."""
@@ -97,6 +178,10 @@ class ServiceMachine:
         if len(operations) != 1:
             raise ValueError("a request of a service is one call")
         called(operations[0])
+
+    def protocol_of(self, content: bytes) -> int:  # noqa: ARG002 - a call is a call
+        """Return the oldest version of the protocol that knows a call."""
+        return self.needs_protocol
 
     def apply(
         self,
@@ -111,6 +196,9 @@ class ServiceMachine:
         """
         [operation] = operations
         call, self._changed_at = called(operation), action_id
+        target = migration_target(moment[1][0])
+        if target is not None:
+            return [self._migrated(call, target, action_id, moment, told)]
         if told is None:
             return [self._outcome(call, action_id, moment, limited=True)[0]]
         outcomes = list(unpacked(told))
@@ -134,9 +222,10 @@ class ServiceMachine:
         database.execute(_SAVEPOINT)
         with Recorder.of(database) as recorder:
             try:
-                value = self._runner.run(call, moment, limited=limited)
+                value = self._runner.run(call, moment, version=self.version, limited=limited)
                 changes = recorder.changes()
             except Raised as raised:
+                self.heard(call, raised)
                 if (
                     limited and not database.in_transaction
                 ):  # It was interrupted: all that was in it was its own.
@@ -154,15 +243,94 @@ class ServiceMachine:
             database.execute("INSERT INTO service_undo VALUES (?, ?)", (action_id, changes))
         return done(value, digest_of(changes)), changed_tables(changes)
 
+    # -- migrations ------------------------------------------------------------------------------
+
+    def _migrated(self, call: Called, target: int, action_id: int, moment: Moment, told: bytes | None) -> Any:
+        """Return what came of a migration, as the journal keeps it, and note it."""
+        before = self.version
+        if call.method != migration_name(target):
+            raise BrokenInvariant(f"{call.method} is not what makes version {target}")
+        if told is not None:
+            [outcome] = unpacked(told)
+            if type(outcome) is tuple:
+                self._versions.note(action_id, before, shown(outcome[1]))
+                return outcome
+        try:
+            if before != target - 1:
+                raise Raised("RuntimeError", "builtins", f"the state is of version {before}", None)
+            limit_ms = self.migration_limit_ms if told is None else 0.0
+            tables = self._migrate(target, moment, limit_ms)
+        except Raised as raised:
+            if told is not None:
+                raise self._differs(call, action_id, f"it raised {raised.name}: {raised.words}") from None
+            self._versions.note(action_id, before, f"{raised.name}: {raised.words}")
+            return raised.outcome()
+        result = done(tables, b"")
+        if told is not None and outcome != result:
+            there = result_of(outcome)
+            other = there if type(there) is dict else {}
+            unlike = [name for name in sorted({*tables, *other}) if tables.get(name) != other.get(name)]
+            raise self._differs(call, action_id, f"table {', '.join(unlike)}")
+        self._versions.note(action_id, target)
+        self._migrated_at = action_id
+        return result
+
+    def _differs(self, call: Called, action_id: int, what: str) -> BrokenInvariant:
+        where = f"{self._description.name}.{call.method} at action id {action_id}"
+        return BrokenInvariant(
+            f"{where} comes out differently here ({what}): it goes by something "
+            "that is not the same on every "
+            "copy, or the module is another one"
+        )
+
+    def _migrate(self, target: int, moment: Moment, limit_ms: float) -> dict[str, str]:
+        """Make the next version of the tables; return their digests.  Raises Raised: then nothing is
+        changed."""
+        database = self._database
+
+        def work(migration: Callable[[], None]) -> dict[str, str]:
+            keep_tables(database)
+            own = _own_names(database)
+            migration()
+            if _own_names(database) != own:
+                raise PermissionError("a migration makes no tables with names that are bankrmi's own")
+            if database.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1").get:
+                raise ValueError("rows are left that refer to rows which are not there (FOREIGN KEY)")
+            check_tables(database, self._description.name)
+            return digests_of_tables(database)
+
+        database.execute(_SAVEPOINT)
+        try:
+            tables = self._runner.migrate(target, moment, work, limit_ms / 1000)
+        except Raised:
+            if not database.in_transaction:  # It was interrupted: all that was in it was its own.
+                database.execute("BEGIN IMMEDIATE")
+                raise
+            database.execute(_ROLL_BACK)
+            database.execute(_RELEASE)
+            raise
+        except DatabaseGaveUp as error:
+            raise DiskFailed(f"the disk refused a migration: {error}") from error
+        self._check_transaction()
+        database.execute(_RELEASE)
+        return tables
+
     def _check_transaction(self) -> None:
         """Raise DiskFailed if SQLite has given up the whole transaction, with what others did in it."""
         if not self._database.in_transaction:
             raise DiskFailed("the database gave up a transaction")
 
+    def heard(self, call: Called, raised: Raised) -> None:
+        """Hear what a call raised here; whoever has something to say of that does it in a class of his
+        own."""
+
     def undo(self, operations: Sequence[Any], _outcomes: Sequence[Any], action_id: int) -> None:
         """Take back what the newest call changed; an exception changed nothing."""
         self._changed_at = action_id
         newest = action_id + len(operations)
+        if _MIGRATION.fullmatch(called(operations[0]).method):
+            self._take_migration_back(newest)
+            return
         if newest <= self._kept_from:
             raise BrokenInvariant(f"how to take back action id {newest} is known no more")
         changes: bytes | None = self._database.execute(
@@ -170,12 +338,25 @@ class ServiceMachine:
         ).get
         if changes is not None:
             take_back(self._database, changes)
+            self._runner.forget()
+
+    def _take_migration_back(self, action_id: int) -> None:
+        """Make the tables what they were before it; if it failed, they are."""
+        made = self._versions.take_back(action_id)
+        if made == self.version:
+            return
+        if not tables_are_kept(self._database):
+            raise BrokenInvariant(f"how to take back the migration at action id {action_id} is known no more")
+        put_tables_back(self._database)
+        self._runner.forget()
+        self._migrated_at = None
 
     def read(self, query: Called) -> Told | Raised:
         """Run a query; an exception is an answer, too."""
         try:
-            return Told(self._runner.run(query, None, limited=True))
+            return Told(self._runner.run(query, None, version=self.version, limited=True))
         except Raised as raised:
+            self.heard(query, raised)
             return raised
         except DatabaseGaveUp as error:
             raise DiskFailed(f"the disk refused a query: {error}") from error
@@ -190,6 +371,9 @@ class ServiceMachine:
         A row without changes says up to where that is.
         """
         newest = self._changed_at
+        if newest is not None and self._migrated_at is not None and newest > self._migrated_at:
+            forget_tables(self._database)  # S6: what came after it was decided when it was acknowledged.
+            self._migrated_at = None
         if newest is not None and newest - self._kept_from > KEPT + _FORGOTTEN_TOGETHER:
             self._kept_from = newest - KEPT
             self._database.execute("DELETE FROM service_undo WHERE action_id <= ?", (self._kept_from,))
@@ -202,6 +386,10 @@ class ServiceMachine:
             "SELECT action_id, changes FROM service_undo ORDER BY action_id LIMIT 1"
         ).get
         self._kept_from = oldest[0] if oldest is not None and not oldest[1] else 0
+        self._versions.load()
+        self._runner.forget()
+        is_kept = tables_are_kept(self._database)
+        self._migrated_at = self._versions.newest_action_id if is_kept else None
 
     def describe(self, operation: Any) -> dict[str, Any]:
         """Return the call in words."""
@@ -222,8 +410,23 @@ class ServiceMachine:
 
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return all rows of all tables, each after the name of its table, in a fixed order."""
-        for name in table_names(self._database):
-            quoted = '"' + name.replace('"', '""') + '"'
-            rows = self._database.execute(f"SELECT * FROM {quoted}").fetchall()  # noqa: S608 - a name of SQLite's own
-            for row in sorted(rows, key=msgpack.packb):
-                yield name, *row
+        return _exported(self._database)
+
+
+def opening_identity(database: apsw.Connection, kind: str, version: int) -> bytes:
+    """Return what identifies an opening state: class, version and all rows."""
+    identity = blake2b(f"{kind} {version}".encode(), digest_size=16)
+    for row in _exported(database):
+        identity.update(msgpack.packb(row))
+    return identity.digest()
+
+
+def _exported(database: apsw.Connection) -> Iterator[tuple[Any, ...]]:
+    for name in table_names(database):
+        rows = database.execute(f"SELECT * FROM {quoted(name)}").fetchall()  # noqa: S608 - a name of SQLite's own
+        for row in sorted(rows, key=msgpack.packb):
+            yield name, *row
+
+
+def _own_names(database: apsw.Connection) -> set[str]:
+    return {name for (name,) in database.execute("SELECT name FROM sqlite_schema") if is_own(name)}

@@ -13,7 +13,7 @@ import dataclasses
 from typing import Any
 
 import msgpack
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 __all__ = ["Annotation", "NotPlain", "plain"]
 
@@ -39,8 +39,8 @@ def plain(value: object, depth: int = 0) -> Any:
         raise NotPlain(f"lists and dicts nested deeper than {_NESTING_AT_MOST}")
     if kind in (list, tuple):
         return [plain(one, depth + 1) for one in value]  # type: ignore[attr-defined]
-    if kind is dict:
-        return {_key(name): plain(one, depth + 1) for name, one in value.items()}  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        return {_key(name): plain(one, depth + 1) for name, one in value.items()}
     if kind in (set, frozenset):
         return sorted((plain(one, depth + 1) for one in value), key=msgpack.packb)  # type: ignore[attr-defined]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -55,13 +55,18 @@ def _key(name: object) -> object:
     raise NotPlain(f"a key of a dict is a {type(name).__name__}: text and bytes can be one")
 
 
+_SETTINGS = ConfigDict(revalidate_instances="always")
+"""A dataclass is looked into, too: it takes whatever it is given when it is made."""
+
+
 class Annotation:
     """What an annotation allows."""
 
     def __init__(self, annotation: Any) -> None:
         """Raises NotPlain for an annotation that nothing can be checked against."""
         try:
-            self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+            # As a list of one: pydantic takes settings for what is in a list, and not for a dataclass itself.
+            self._adapter: TypeAdapter[list[Any]] = TypeAdapter(list[annotation], config=_SETTINGS)
         except (PydanticUserError, NameError, TypeError) as error:
             raise NotPlain(f"nothing can be checked against {annotation!r}") from error
 
@@ -69,10 +74,10 @@ class Annotation:
         """Return a value that came in, as plain ones; raises NotPlain."""
         given = plain(value)
         try:
-            found = self._adapter.validate_python(value, strict=True)
+            [found] = self._adapter.validate_python([value], strict=True)
         except ValidationError:
             try:
-                found = self._adapter.validate_python(given)
+                [found] = self._adapter.validate_python([given])
             except ValidationError as error:
                 raise NotPlain(_said(error)) from None
             if msgpack.packb(plain(found)) != msgpack.packb(given):
@@ -82,14 +87,15 @@ class Annotation:
     def made(self, value: Any) -> Any:
         """Return what the annotation says of plain values that were checked; raises NotPlain."""
         try:
-            return self._adapter.validate_python(value)
+            [made] = self._adapter.validate_python([value])
         except ValidationError as error:
             raise NotPlain(_said(error)) from None
+        return made
 
 
 def _said(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    where = "".join(f"[{part!r}]" for part in first["loc"])
+    where = "".join(f"[{part!r}]" for part in first["loc"][1:])
     words = first["msg"]
     return f"{_shown(first['input'])}{' at ' + where if where else ''}: {words[:1].lower()}{words[1:]}"
 

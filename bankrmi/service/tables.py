@@ -2,7 +2,7 @@
 
 Rule 1: a method sees the tables of the service and nothing else; ours, the transaction, settings and other
         files are refused, by SQLite itself (its authorizer).
-Rule 2: only `create` makes tables. An update writes rows; a query reads them.
+Rule 2: only `create`, and migrations, make tables. An update writes rows; a query reads them.
 Rule 3: what differs from one copy to another is refused in an update: chance and clocks in SQL.
 Rule 4: a table has a primary key without NULL, and no AUTOINCREMENT: else a change could not be taken back
         whole.
@@ -22,12 +22,29 @@ import apsw
 
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["OWN_TABLES", "DatabaseGaveUp", "Doing", "Rows", "ServiceTables", "check_tables", "table_names"]
+__all__ = [
+    "KEPT_TABLES",
+    "OWN_TABLES",
+    "DatabaseGaveUp",
+    "Doing",
+    "Rows",
+    "ServiceTables",
+    "check_tables",
+    "is_own",
+    "quoted",
+    "table_names",
+]
 
 OWN_TABLES = frozenset(
-    {"about", "journal", "requests", "sessions", "accounts", "service_undo", "sqlite_sequence"}
+    {
+        *("about", "journal", "requests", "sessions", "accounts"),
+        *("service_undo", "service_versions", "sqlite_sequence"),
+    }
 )
 """What lies in the same file, and is not the service's."""
+
+KEPT_TABLES = "service_before"
+"""What the names of tables begin with in which lies what a migration found (see `before`)."""
 
 ROWS_AT_MOST = 100_000
 _LONGEST_STATEMENT = 1 << 20
@@ -38,6 +55,15 @@ _GIVES_UP = re.compile(
 """What would take the whole transaction back, with what others did in it."""
 
 _CHANGING = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+_CHANGING_TABLES = frozenset(
+    {
+        apsw.SQLITE_ALTER_TABLE,
+        apsw.SQLITE_DROP_TABLE,
+        apsw.SQLITE_DROP_INDEX,
+        apsw.SQLITE_DROP_VIEW,
+        apsw.SQLITE_DROP_TRIGGER,
+    }
+)
 _READING = frozenset({apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE})
 _MAKING = frozenset(
     {
@@ -81,6 +107,7 @@ class Doing(Enum):
 
     OURS = "ours"
     CREATE = "create"
+    MIGRATION = "a migration"
     UPDATE = "an update"
     QUERY = "a query"
 
@@ -158,6 +185,11 @@ class ServiceTables:
         """Execute one SQL statement once for each of the rows of values."""
         self._ask(statement, lambda written: self._database.executemany(written, rows))
 
+    def all_rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return all rows that a question of ours has, however many: no method runs."""
+        assert self.doing is Doing.OURS
+        return self._database.execute(statement).fetchall()
+
     def _ask(self, statement: str, ask: Any) -> list[tuple[Any, ...]]:
         if self.doing is Doing.OURS:
             raise RuntimeError("self.db is there while a method of the service runs, and not before or after")
@@ -192,7 +224,8 @@ class ServiceTables:
     @property
     def is_over(self) -> bool:
         """Whether a statement of this call was interrupted: SQLite then has taken its transaction back."""
-        is_lost = self.doing is Doing.UPDATE and not self._database.in_transaction
+        changes = self.doing in (Doing.UPDATE, Doing.MIGRATION)
+        is_lost = changes and not self._database.in_transaction
         return self.interrupted or is_lost
 
     # -- what is allowed -------------------------------------------------------------------------
@@ -213,22 +246,31 @@ class ServiceTables:
         if operation == apsw.SQLITE_FUNCTION:
             return self._objection_to_function(second.lower())
         if operation in _READING or operation in _CHANGING:
-            if first.lower() in OWN_TABLES:
+            if is_own(first):
                 return f"the table {first} is bankrmi's own"
-            if first.lower().startswith("sqlite_") and self.doing is not Doing.CREATE:
+            if first.lower().startswith("sqlite_") and not self._makes_tables:
                 return f"the table {first} is SQLite's own"
             if operation in _CHANGING and self.doing is Doing.QUERY:
                 return f"a query changes nothing, and this changes {first}: mark it with @bankrmi.update"
             return ""
         if operation in _MAKING:
-            if self.doing is not Doing.CREATE:
-                return f"tables are made in `create`, and not later ({first})"
+            if not self._makes_tables:
+                return f"tables are made in `create`, and in migrations, and not later ({first})"
             if first == "sqlite_sequence":
                 return "AUTOINCREMENT has a counter that cannot be taken back: leave that word out"
-            return f"the name {first} is taken" if first.lower() in OWN_TABLES else ""
+            return f"the name {first} is taken" if is_own(first) else ""
+        if operation in _CHANGING_TABLES:
+            named = second if operation == apsw.SQLITE_ALTER_TABLE else first
+            if not self._makes_tables:
+                return f"tables are changed in migrations, and not else ({named})"
+            return f"the table {named} is bankrmi's own" if is_own(named) else ""
         if operation == apsw.SQLITE_PRAGMA and first.lower() in _COLUMNS:
             return ""
         return "a method of a service can read and write rows, and this statement does something else"
+
+    @property
+    def _makes_tables(self) -> bool:
+        return self.doing in (Doing.CREATE, Doing.MIGRATION)
 
     def _objection_to_function(self, name: str) -> str:
         if name in _CHANCE_AND_CLOCKS and self.doing is not Doing.QUERY:
@@ -236,19 +278,31 @@ class ServiceTables:
         return "load_extension() is refused" if name == "load_extension" else ""
 
 
+def is_own(name: str) -> bool:
+    """Whether a table, or what is made for one, is ours and not the service's."""
+    lower = name.lower()
+    return lower in OWN_TABLES or lower.startswith(KEPT_TABLES)
+
+
 def table_names(database: apsw.Connection) -> list[str]:
     """Return the names of the service's tables, in their order."""
     names = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
-    return [name for (name,) in names if name.lower() not in OWN_TABLES and not name.startswith("sqlite_")]
+    return [name for (name,) in names if not is_own(name) and not name.startswith("sqlite_")]
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def check_tables(database: apsw.Connection, kind: str) -> None:
     """Raise ConfigurationError if there is a table whose changes could not be taken back whole."""
+    nullable: list[str] = []
     tables: list[Any] = database.execute(
         "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE type = 'table'"
     ).fetchall()
     for name, statement in tables:
-        if name.lower() in OWN_TABLES or name.startswith("sqlite_"):
+        if is_own(name) or name.startswith("sqlite_"):
             continue
         if statement.lower().split(None, 2)[:2] == ["create", "virtual"]:
             raise ConfigurationError(f"{kind}: {name} is a virtual table, and only plain tables can be kept")
@@ -262,8 +316,9 @@ def check_tables(database: apsw.Connection, kind: str) -> None:
             )
         if len(key) == 1 and key[0][1].upper() == "INTEGER":
             continue
-        without = [column[0] for column in key if not column[2]]
-        if without:
-            raise ConfigurationError(
-                f"{kind}: {name}.{without[0]} is in the PRIMARY KEY and can be NULL: say NOT NULL"
-            )
+        nullable += [f"{name}.{column[0]}" for column in key if not column[2]]
+    if nullable:
+        are = "is" if len(nullable) == 1 else "are"
+        raise ConfigurationError(
+            f"{kind}: {', '.join(nullable)} {are} in the PRIMARY KEY and can be NULL: say NOT NULL"
+        )

@@ -24,7 +24,7 @@ from bankrmi.storage.about import About
 from bankrmi.storage.kept_sessions import KeptSessions
 from bankrmi.storage.record_table import RecordTable
 from bankrmi.storage.state_machine import SUM_MODULUS, StateMachine
-from bankrmi.storage.tables import FOLDED_FORMAT
+from bankrmi.storage.tables import NEWEST_FORMAT
 
 __all__ = ["Anchor", "Folding", "Keeping", "anchor_in", "share_of"]
 
@@ -205,7 +205,7 @@ class Folding:
         requests = [record.request for record in records]
         self._database.executemany("DELETE FROM requests WHERE session = ? AND sequence = ?", requests)
         self._records.delete_up_to(newest.action_id)
-        self._about.set(format=FOLDED_FORMAT)
+        self._about.set(format=NEWEST_FORMAT)
         time_us = max(self.anchor.time_us, newest.time_us)
         self._set(Anchor(position=newest.position, time_us=time_us, history=history, state=state))
 

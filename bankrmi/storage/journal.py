@@ -41,7 +41,7 @@ from bankrmi.storage.record_table import RecordTable
 from bankrmi.storage.remembered import Remembered
 from bankrmi.storage.rolled_back import keep_record
 from bankrmi.storage.state_machine import StateMachine
-from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, SESSIONS, TABLES
+from bankrmi.storage.tables import FORMAT, NEWEST_FORMAT, SESSIONS, TABLES
 from bankrmi.storage.write_ahead_log import WriteAheadLog
 
 __all__ = ["SqliteJournal", "WriteBehind"]
@@ -101,6 +101,7 @@ class SqliteJournal:
         self._incarnation = str(about["incarnation"])
         self._opening = Position(0, 0, about["opening"]) if "opening" in about else None
         self._adopted = Adopted(**json.loads(about["adopted"])) if "adopted" in about else None
+        self._needs_protocol = int(about.get("needs_protocol", 1))
         self._folding.load(about.get("anchor"))
         self._tip = self._records.newest() or self.anchor
         written_to = int(about["written_to"])
@@ -204,7 +205,16 @@ class SqliteJournal:
     @property
     def format(self) -> int:
         """Of the tables: whoever gets a copy has to know it."""
-        return FOLDED_FORMAT if self.anchor.action_id else FORMAT
+        return NEWEST_FORMAT if self.anchor.action_id or self._needs_protocol > 1 else FORMAT
+
+    @property
+    def needs_protocol(self) -> int:
+        """The oldest version of the protocol that knows all that this journal holds, or ever held."""
+        return self._needs_protocol
+
+    def protocol_of(self, operations: bytes) -> int:
+        """Return the oldest version of the protocol that knows these packed operations."""
+        return self._derived.machine.protocol_of(operations)
 
     @property
     def anchored(self) -> Anchor | None:
@@ -313,6 +323,15 @@ class SqliteJournal:
         """Where the journal begins: the newest record that was folded, or else the opening state."""
         anchor = self._folding.anchor
         return anchor.position if anchor is not None else self._opening or _EMPTY
+
+    @property
+    def version(self) -> int:
+        """Of the state, after the newest record."""
+        return self._derived.machine.version
+
+    def version_at(self, action_id: int) -> int:
+        """Return the version of the state after the record that ends there, or holds it."""
+        return self._derived.machine.version_at(action_id)
 
     @property
     def size_bytes(self) -> int:
@@ -494,6 +513,16 @@ class SqliteJournal:
             if record.session == HORIZON:
                 self._remembered.note_horizon(record)
         self._tip = records[-1].position
+        if self._derived.machine.needs_protocol > self._needs_protocol:
+            self._note_needs()
+
+    def _note_needs(self) -> None:
+        """In the transaction of the first record that an older version does not know: it will not open this.
+
+        It stays so, whatever becomes of that record.
+        """
+        self._needs_protocol = self._derived.machine.needs_protocol
+        self._about.set(format=NEWEST_FORMAT, needs_protocol=self._needs_protocol)
 
     def roll_back(self, to: int) -> list[Record]:
         """Undo every record that ends above action id `to`, newest first; return them, oldest first.

@@ -18,7 +18,7 @@ import msgpack
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE, Position, Record, chained, packed
 from bankrmi.storage.database import BEFORE_REPLACING
-from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, INSERT_RECORD, INSERT_REQUEST, TABLES
+from bankrmi.storage.tables import FORMAT, INSERT_RECORD, INSERT_REQUEST, NEWEST_FORMAT, TABLES
 
 __all__ = ["migrate", "waits_for_migration"]
 
@@ -41,11 +41,11 @@ def migrate(database: apsw.Connection) -> None:
 
     Raises ConfigurationError if it is of a format that this version does not know.
     """
-    while (found := _format_of(database)) not in (FORMAT, FOLDED_FORMAT):
+    while (found := _format_of(database)) not in (FORMAT, NEWEST_FORMAT):
         if found not in _STEPS:
             raise ConfigurationError(
                 f"the database is of format {found}, this version reads formats {min(_STEPS)} to "
-                f"{FOLDED_FORMAT}: run the version that wrote it; or {BEFORE_REPLACING}"
+                f"{NEWEST_FORMAT}: run the version that wrote it; or {BEFORE_REPLACING}"
             )
         _in_one_transaction(database, found)
 

@@ -29,6 +29,18 @@ class StateMachine(Protocol):
     transaction that is open, with all that is in it, and then begins another one.
     """
 
+    needs_protocol: int
+    """The oldest version of the protocol that knows all operations that were applied since `attach` or
+    `forget`: who speaks less must never be given them.
+    """
+
+    @property
+    def version(self) -> int:
+        """Of the state: one and the same where nothing ever migrates it."""
+
+    def version_at(self, action_id: int) -> int:
+        """Return the version of the state at an action id that it has had."""
+
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the tables if there are none."""
 
@@ -40,6 +52,9 @@ class StateMachine(Protocol):
 
         What it takes can be unpacked.
         """
+
+    def protocol_of(self, content: bytes) -> int:
+        """Return the oldest version of the protocol that knows these packed operations, which are sound."""
 
     def apply(
         self, operations: Sequence[Any], action_id: int, moment: Moment, told: bytes | None = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
-    "FOLDED_FORMAT",
     "FORMAT",
     "FORMATS_READ",
     "INSERT_RECORD",
     "INSERT_REQUEST",
+    "NEWEST_FORMAT",
     "SESSIONS",
     "TABLES",
 ]
@@ -17,8 +17,10 @@ __all__ = [
 FORMAT = 2
 """Of the tables below; 1 had a row for each operation, and wrote all that follows from it at each commit."""
 
-FOLDED_FORMAT = 3
-"""The same, from the first record on that is folded; who reads format 2 only would miss what is gone."""
+NEWEST_FORMAT = 3
+"""The same, from the first record on that is folded, or that bankrmi 1.0 does not know.
+
+Who reads format 2 only would miss what is gone, or take one operation for another."""
 
 FORMATS_READ: Mapping[int, int] = {1: 2, 2: 3}
 """The newest format that who speaks a version of the protocol can read; a newer copy is of no use there."""

@@ -21,6 +21,7 @@ from bankrmi.bank.accounts import Accounts, sum_of
 from bankrmi.bank.forms import described
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.record import Entry, Position, Record
+from bankrmi.service.calls import called
 from bankrmi.storage.backup_label import label_of
 from bankrmi.storage.folding import share_of
 from bankrmi.storage.state_machine import SUM_MODULUS
@@ -187,7 +188,7 @@ def _first_difference(mine: Record, yours: Record) -> tuple[int, str]:
 
 
 def _content(entry: Entry) -> tuple[object, ...]:
-    return entry.operation, entry.status, entry.result
+    return entry.operation, entry.status, entry.result, entry.beside
 
 
 def _in_words(record: Record) -> str:
@@ -199,5 +200,11 @@ def _operation(entry: Entry | None) -> str:
         return "nothing"
     if entry.operation is None:
         return "a cancelled request"
+    if type(entry.operation[0]) is str:
+        call = called(entry.operation)
+        return f"{call.method}{tuple(call.args)!r:.200}, {entry.status}: {entry.result!r:.200}"
     what = described(entry.operation)
-    return f"{what['kind']} {what['amount']}, account {what['account']}, {entry.status}: {entry.result!r}"
+    amount = f" {what['amount']}" if "amount" in what else ""
+    to = f" to {what['to']}" if "to" in what else ""
+    came = (entry.result, *entry.beside) if entry.beside else entry.result
+    return f"{what['kind']}{amount}, account {what['account']}{to}, {entry.status}: {came!r}"

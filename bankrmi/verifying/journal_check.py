@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from bankrmi.bank.accounts import fingerprint, sum_of
-from bankrmi.bank.forms import described
+from bankrmi.bank.forms import CLOSE, OPEN, TRANSFER, WITHDRAW, accounts_of
+from bankrmi.bank.outcomes import balances_after
 from bankrmi.counted import counted
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
@@ -50,7 +51,7 @@ class JournalCheck:
         self._accounts = balances
         self._written_to = written_to
         self._model = BankModel({})
-        self._opened_with: dict[int, int] = {}
+        self._opened_with: dict[int, int | None] = {}  # Of accounts that were met; None: there was none.
         begin = opening if anchor is None else anchor.position
         self._check = RecordCheck(begin, self._model, _raise, folded)
         self._is_whole = begin.action_id == 0
@@ -80,7 +81,8 @@ class JournalCheck:
         if self.tip.action_id != self._written_to:
             return
         self._compared = True
-        for account, balance in self._model.values.items():
+        for account in self._opened_with:
+            balance = self._model.values.get(account)
             if self._accounts.get(account) != balance:
                 raise CopyFault(
                     f"account {account} holds {self._accounts.get(account)}, "
@@ -97,7 +99,10 @@ class JournalCheck:
         negative = [account for account, balance in self._accounts.items() if balance < 0]
         if negative:
             raise CopyFault(f"account {negative[0]} holds {self._accounts[negative[0]]}, which is negative")
-        self._check_beginning({**self._accounts, **self._opened_with}, opened_with)
+        beginning = {**self._accounts, **self._opened_with}
+        self._check_beginning(
+            {account: balance for account, balance in beginning.items() if balance is not None}, opened_with
+        )
         if adopted is None:
             if self.tip.action_id:
                 raise CopyFault(
@@ -120,31 +125,44 @@ class JournalCheck:
             )
 
     def _meet(self, entry: Entry) -> None:
-        """Have the model know the account of this entry, if there is such an account."""
-        account = self._model.key(entry.operation)
-        if account in self._accounts and account not in self._model.values:
-            balance = _before_first(entry)
-            if self._compared and self._accounts[account] != balance:
+        """Have the model know the accounts of this entry, as they were before, if it is their first one."""
+        strangers = [one for one in accounts_of(entry.operation) if one not in self._opened_with]
+        if not strangers:
+            return
+        before = _before(entry)
+        for account in strangers:
+            balance = before[account]
+            if self._compared and self._accounts.get(account) != balance:
                 raise CopyFault(
-                    f"account {account} holds {self._accounts[account]}, and held {balance} before "
+                    f"account {account} holds {self._accounts.get(account)}, and held {balance} before "
                     f"action id {entry.action_id}"
                 )
-            self._model.values[account] = self._opened_with[account] = balance
+            self._opened_with[account] = balance
+            if balance is not None:
+                self._model.values[account] = balance
 
 
 def _raise(sentence: str) -> None:
     raise CopyFault(sentence)
 
 
-def _before_first(entry: Entry) -> int:
-    """Return what an account held before its first entry; `finish` finds out whether that is true."""
-    if not isinstance(entry.result, int):
-        raise CopyFault(f"action id {entry.action_id} has no balance after it")
+def _before(entry: Entry) -> dict[int, int | None]:
+    """Return what accounts held before an entry, by what it says; `finish` finds out if that is true."""
+    kind, payer, amount = entry.operation
+    after = dict(balances_after(entry))
     if entry.status != DONE:
-        return entry.result
-    what = described(entry.operation)
-    amount: int = what["amount"]
-    return entry.result + amount if what["kind"] == "withdraw" else entry.result - amount
+        return after
+    if kind in (OPEN, CLOSE):
+        return {payer: None if kind == OPEN else 0}
+    if kind == TRANSFER:
+        amount = amount[1]
+    before: dict[int, int | None] = {}
+    for account, balance in after.items():
+        if balance is None:
+            raise CopyFault(f"action id {entry.action_id} has no balance of account {account} after it")
+        is_paid_by = kind == WITHDRAW or (kind == TRANSFER and account == payer)
+        before[account] = balance + amount if is_paid_by else balance - amount
+    return before
 
 
 def check_all(

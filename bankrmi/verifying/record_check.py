@@ -112,9 +112,9 @@ class RecordCheck:
         except UNREADABLE:
             self._found(f"the operation at action id {entry.action_id} cannot be read")
             return
-        if (entry.status, entry.result) != expected:
+        if (says := (entry.status, entry.result, *entry.beside)) != expected:
             self._found(
-                f"action id {entry.action_id} says {(entry.status, entry.result)}, "
+                f"action id {entry.action_id} says {says}, "
                 f"and replay says {expected}: "
                 f"{self._model.in_words(entry.operation)}"
             )

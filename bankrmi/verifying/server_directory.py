@@ -13,15 +13,15 @@ from typing import Any
 import apsw
 
 from bankrmi.counted import counted
-from bankrmi.errors import ConfigurationError
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.about import served_class
 from bankrmi.storage.folding import Anchor, anchor_in
 from bankrmi.storage.pages import page_faults
-from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT
+from bankrmi.storage.tables import FORMAT, NEWEST_FORMAT
 from bankrmi.verifying.journal_check import CopyFault, JournalCheck
 from bankrmi.verifying.record_check import UNREADABLE
+from bankrmi.verifying.service_check import ServiceCheck
 from bankrmi.verifying.stopped_directory import opened_unchanged
 from bankrmi.verifying.verdict import DatabaseVerdict
 from bankrmi.verifying.write_ahead_log import read_log
@@ -36,17 +36,16 @@ __all__ = [
 ]
 
 DATABASE = "bank.db"
-VERIFIED_FORMATS = (FORMAT, FOLDED_FORMAT)
+VERIFIED_FORMATS = (FORMAT, NEWEST_FORMAT)
 _PROGRESS_EVERY = 20_000
 
 
 def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None) -> DatabaseVerdict:
-    """Judge a server's database, and the log beside it.  Raises ConfigurationError if it is no bank's."""
+    """Judge a server's database, and the log beside it."""
     faults = list(_faults_of_log(path))
     holds = "nothing that can be read"
     try:
         with opened_unchanged(path) as database:
-            _check_that_it_is_a_banks(database, path)
             progress("the pages")
             check_pages(database)
             holds = _check_content(database, progress)
@@ -55,16 +54,6 @@ def verify_database(path: Path, progress: Callable[[str], None] = lambda _: None
     except (apsw.Error, UnicodeDecodeError) as error:
         faults.append(f"{path.name} cannot be read: {error}")
     return DatabaseVerdict(path=path, holds=holds, faults=tuple(faults))
-
-
-def _check_that_it_is_a_banks(database: apsw.Connection, path: Path) -> None:
-    """Raise ConfigurationError if it is the state of a class of somebody's own."""
-    served = served_class(database)
-    if served is not None:
-        raise ConfigurationError(
-            f"{path} holds the state of {served}, and only the accounts of a bank can be verified yet: its "
-            "copies compare each change with each other while they run"
-        )
 
 
 def _faults_of_log(path: Path) -> Iterator[str]:
@@ -99,6 +88,9 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
     if adopted is not None and "opening" not in about:
         raise CopyFault("an epoch was adopted, and there is no opening state")
     opening = Position(0, 0, about.get("opening", b""))
+    served = served_class(database)
+    if served is not None:
+        return _check_service(database, served, opening, about.get("opened_with"), adopted, progress)
     written_to = about.get("written_to")
     if type(written_to) is not int:
         raise CopyFault("it does not say up to where the accounts are written")
@@ -119,6 +111,25 @@ def _check_content(database: apsw.Connection, progress: Callable[[str], None]) -
     if anchor is not None and anchor.position.action_id:
         holds += f"; its journal begins after action id {anchor.position.action_id}"
     return holds
+
+
+def _check_service(
+    database: apsw.Connection,
+    kind: str,
+    opening: Position,
+    opened_with: bytes | None,
+    adopted: Adopted | None,
+    progress: Callable[[str], None],
+) -> str:
+    check = ServiceCheck(opening)
+    check.take(records_in(database, progress))
+    check.finish(database, kind, opened_with, adopted, progress)
+    _check_requests(database, check.tip.action_id)
+    if adopted is None:
+        return "nothing yet"
+    version = database.execute("SELECT version FROM service_versions ORDER BY action_id DESC LIMIT 1").get
+    calls = counted(check.tip.action_id, "call")
+    return f"{calls} of {kind}, at version {version}, epoch {adopted.epoch} of history {adopted.history}"
 
 
 def anchor_of(about: Mapping[str, Any]) -> Anchor | None:

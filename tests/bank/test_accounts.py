@@ -59,8 +59,8 @@ def test_what_an_operation_comes_to_and_that_it_can_be_undone(
 @given(operation=OPERATIONS)
 def test_an_operation_crosses_the_wire_and_the_journal_unchanged(operation: Operation) -> None:
     assert operation_from_wire(list(operation.to_wire())) == operation
-    kind, account, amount = operation.to_wire()
-    assert described(form_of(operation)) == {"kind": kind, "account": account, "amount": amount}
+    words = ("kind", "account", "amount")
+    assert described(form_of(operation)) == dict(zip(words, operation.to_wire(), strict=True))
 
 
 @pytest.mark.parametrize("number", [-1, LARGEST + 1, 1.0, "1", True, None, [1]])

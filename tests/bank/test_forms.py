@@ -52,7 +52,7 @@ WRONG: list[Any] = [
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_what_nobody_could_have_asked_for_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=r"not (a list of operations|withdrawals and deposits)"):
+    with pytest.raises(ValueError, match=r"not (a list of )?operations"):
         count_of(msgpack.packb(wrong))
 
 

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bankrmi.bank.operations import Receipt, check_account, check_amount
-from bankrmi.errors import AccountNotFound, BankError, InsufficientFunds, Refused
+from bankrmi.bank.forms import form_of
+from bankrmi.bank.operations import Receipt, Transfer, check_account, check_amount
+from bankrmi.bank.outcomes import declined_form
+from bankrmi.bank.statements import Statement, StatementEntry, Total
+from bankrmi.errors import (
+    AccountExists,
+    AccountNotEmpty,
+    AccountNotFound,
+    BankError,
+    InsufficientFunds,
+    Refused,
+)
+from bankrmi.verifying.model import BankModel
 
 
 class FakeBank:
@@ -14,6 +25,8 @@ class FakeBank:
         self.errors: list[BankError] = []
         """What the next calls raise, in their order."""
         self.outcomes: dict[str, list[Receipt | Refused]] = {}
+        self.entries: list[StatementEntry] = []
+        """What statements are made of."""
         self.requests: list[str | None] = []
         self.waits = False
         self.on_waiting: Callable[[], None] | None = None
@@ -32,6 +45,49 @@ class FakeBank:
 
     def deposit(self, account: int, amount: int, *, request_id: str | None = None) -> Receipt:
         return self._changed(account, check_amount(amount), request_id or "fake:1")
+
+    def transfer(
+        self, from_account: int, to_account: int, amount: int, *, request_id: str | None = None
+    ) -> Receipt:
+        form = form_of(Transfer(from_account, to_account, amount))
+        self._fail()
+        self.requests.append(request_id)
+        model = BankModel(self.balances)
+        came = model.apply(form)
+        if came[0] != "done":
+            raise declined_form(form, came, 7)
+        self.balances = model.values
+        return Receipt(from_account, self.balances[from_account], 7, request_id or "fake:1")
+
+    def open_account(self, account: int, *, request_id: str | None = None) -> Receipt:
+        self._fail()
+        if account in self.balances:
+            raise AccountExists(f"there is an account {account} already", account=account)
+        self.balances[account] = 0
+        return self._changed(account, 0, request_id or "fake:1")
+
+    def close_account(self, account: int, *, request_id: str | None = None) -> Receipt:
+        receipt = self._changed(account, 0, request_id or "fake:1")
+        if receipt.balance:
+            raise AccountNotEmpty("there is money on it", account=account)
+        del self.balances[account]
+        return receipt
+
+    def statement(self, account: int, *, since: int = 0, limit: int = 100) -> Statement:
+        self._fail()
+        return Statement(
+            account=account,
+            balance=self.balances.get(account),
+            entries=[entry for entry in self.entries if entry.action_id > since][-limit:],
+            since=since,
+            through=7,
+            begins_after=0,
+            action_id=7,
+        )
+
+    def total(self) -> Total:
+        self._fail()
+        return Total(total=sum(self.balances.values()), action_id=7)
 
     def outcome(self, request_id: str) -> list[Receipt | Refused]:
         self._fail()

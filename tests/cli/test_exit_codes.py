@@ -10,6 +10,8 @@ EXPECTED = {
     "AccountNotFound": 3,
     "InsufficientFunds": 4,
     "BalanceTooLarge": 4,
+    "AccountExists": 4,
+    "AccountNotEmpty": 4,
     "InvalidRequest": 2,
     "ConfigurationError": 2,
     "Unreached": 5,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pexpect
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.bank.operations import LARGEST, Receipt
-from bankrmi.cli.menu import WELCOME, Menu
+from bankrmi.bank.statements import StatementEntry
+from bankrmi.cli.menu import MORE, WELCOME, Menu
 from bankrmi.cli.screen import NotUnderstood, Screen
 from bankrmi.errors import BalanceTooLarge, Cancelled, InDoubt, InsufficientFunds, NotPrimary, Unreached
 from tests import warm
@@ -107,13 +109,65 @@ def test_a_number_that_is_too_large_is_called_that(number: str) -> None:
     assert f"An amount is {LARGEST} at most." in refused(f"2\n2\n{number}\n")
 
 
-@pytest.mark.parametrize("choice", ["5", "12", "x", "", "1 2"])
+@pytest.mark.parametrize("choice", ["9", "0", "12", "x", "", "1 2"])
 def test_a_piped_choice_that_there_is_not_ends_the_menu(choice: str) -> None:
     assert refused(f"1\n2\n{choice}\n1\n2\n") == (
-        f"line 3 of the input is {choice!r}. Please enter 1, 2, 3 or 4. Nothing from there on was done."
-        if choice
-        else "line 3 of the input is ''. Please enter 1, 2, 3 or 4. Nothing from there on was done."
+        f"line 3 of the input is {choice!r}. Please enter 1, 2, 3 or 4. {MORE} "
+        "Nothing from there on was done."
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        ("5\n2\n5\n100\n", ["Enter the account ID to transfer to: 5", "Current balance: 200"]),
+        ("5\n2\n5\n301\n", ["The amount exceeds the balance of account 2"]),
+        ("5\n2\n50\n1\n", ["There is no account 50"]),
+        ("5\n2\n2\n1\n", ["account 2 cannot transfer to itself: name two accounts"]),
+        ("6\n50\n", ["Enter the account ID to open: 50", "Current balance: 0"]),
+        ("6\n2\n", ["There is such an account already"]),
+        ("6\n50\n7\n50\n", ["Account closed"]),
+        ("7\n2\n", ["There is money on the account: it is closed when its balance is 0"]),
+        ("7\n50\n", ["Account not found"]),
+        ("8\n50\n", ["Account not found"]),
+    ],
+)
+def test_there_is_more(lines: str, answer: list[str]) -> None:
+    said = transcript(lines + "4\n")
+    assert said[-1] == "Your choice: 4"
+    assert said[-2] == answer[-1]
+    assert set(answer) <= set(said)
+
+
+def test_a_statement_has_a_line_for_each_entry() -> None:
+    bank = FakeBank()
+    done = StatementEntry(
+        action_id=1,
+        time_us=1_500_000,
+        request_id="a:1",
+        kind="withdraw",
+        amount=10,
+        paid_by=None,
+        paid_to=None,
+        status="done",
+        balance=290,
+        digest="0f",
+    )
+    bank.entries = [
+        done,
+        replace(done, action_id=2, kind="transfer", paid_to=5, balance=280),
+        replace(done, action_id=4, kind="transfer", paid_by=5, status="done", balance=300),
+        replace(done, action_id=6, kind="close_account", amount=None, status="not_empty"),
+    ]
+    said = transcript("8\n2\n4\n", bank)
+    when = "1970-01-01T00:00:01.500Z"
+    assert said[-6:-1] == [
+        f"1  {when}  withdraw 10, balance 290, request a:1",
+        f"2  {when}  transfer 10 to 5, balance 280, request a:1",
+        f"4  {when}  transfer 10 from 5, balance 300, request a:1",
+        f"6  {when}  close account, declined: not empty, request a:1",
+        "Current balance: 300",
+    ]
 
 
 def test_a_blank_line_is_named_where_it_stands_however_many_follow_it() -> None:
@@ -292,8 +346,8 @@ def test_on_a_terminal_what_is_no_number_gets_a_sentence_and_is_asked_again(
     terminal: Callable[..., pexpect.spawn],
 ) -> None:
     menu = terminal()
-    answer(menu, "5")
-    menu.expect_exact("Please enter 1, 2, 3 or 4.\r\nYour choice: ")
+    answer(menu, "9")
+    menu.expect_exact(f"Please enter 1, 2, 3 or 4. {MORE}\r\nYour choice: ")
     answer(menu, "1")
     for nonsense, said in (
         ("two", "An account ID is a whole number, like 2."),
@@ -310,7 +364,7 @@ def test_on_a_terminal_what_is_no_number_gets_a_sentence_and_is_asked_again(
 def test_a_person_whose_screen_is_recorded_is_a_person(terminal: Callable[..., pexpect.spawn]) -> None:
     """`bankrmi menu | tee log`: what is typed is asked for again, and an empty line leads back."""
     menu = terminal("", piped_through="cat")
-    answer(menu, "5")
+    answer(menu, "9")
     menu.expect_exact("Please enter 1, 2, 3 or 4.")
     menu.expect_exact("Your choice: ")
     answer(menu, "1")

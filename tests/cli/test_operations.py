@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bankrmi import client
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.bank.operations import Receipt
+from bankrmi.bank.statements import StatementEntry
 from bankrmi.cli import run
 from bankrmi.config import Configuration
 from bankrmi.errors import AccessDenied, Cancelled, InDoubt, InsufficientFunds, Unreached
@@ -45,6 +47,10 @@ def test_each_operation_prints_the_balance(capsys: pytest.CaptureFixture[str]) -
     assert told(capsys, "balance", "2") == (0, "Current balance: 300\n", "")
     assert told(capsys, "withdraw", "2", "10") == (0, "Current balance: 290\n", "")
     assert told(capsys, "deposit", "2", "5") == (0, "Current balance: 295\n", "")
+    assert told(capsys, "transfer", "2", "5", "95") == (0, "Current balance: 200\n", "")
+    assert told(capsys, "open-account", "50") == (0, "Account opened\n", "")
+    assert told(capsys, "close-account", "50") == (0, "Account closed\n", "")
+    assert told(capsys, "total") == (0, "All accounts: 595, at action id 7\n", "")
 
 
 def test_each_operation_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,6 +58,38 @@ def test_each_operation_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, json.loads(out)) == (0, {"account": 2, "balance": 300, "action_id": 7})
     code, out, _ = told(capsys, "withdraw", "2", "10", "--json", "--request-id", "me:3")
     assert json.loads(out) == {"account": 2, "balance": 290, "action_id": 7, "request_id": "me:3"}
+
+
+def test_a_statement_is_a_line_an_entry_and_the_balance(
+    capsys: pytest.CaptureFixture[str], bank: FakeBank
+) -> None:
+    bank.entries = [
+        StatementEntry(
+            action_id=number,
+            time_us=1_000_000 * number,
+            request_id=f"a:{number}",
+            kind="deposit",
+            amount=5,
+            paid_by=None,
+            paid_to=None,
+            status="done",
+            balance=295 + 5 * number,
+            digest="0f",
+        )
+        for number in (1, 2)
+    ]
+    lines = [
+        "1  1970-01-01T00:00:01.000Z  deposit 5, balance 300, request a:1",
+        "2  1970-01-01T00:00:02.000Z  deposit 5, balance 305, request a:2",
+        "Current balance: 300",
+    ]
+    assert told(capsys, "statement", "2") == (0, "\n".join(lines) + "\n", "")
+    assert told(capsys, "statement", "2", "--since", "1")[1].splitlines() == lines[1:]
+    assert told(capsys, "statement", "2", "--limit", "1")[1].splitlines() == lines[1:]
+    code, out, _ = told(capsys, "statement", "2", "--json")
+    shown = json.loads(out)
+    assert (code, shown["balance"], shown["through"]) == (0, 300, 7)
+    assert shown["entries"][0] == asdict(bank.entries[0])
 
 
 @pytest.mark.parametrize(
@@ -62,6 +100,16 @@ def test_each_operation_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
         (("balance", "two"), 2, "not an account id: 'two' (a whole number from 0 to 9223372036854775807)"),
         (("withdraw", "2", "-5"), 2, "not an amount: '-5' (a whole number from 0 to 9223372036854775807)"),
         (("balance", "2", "3"), 2, "Got unexpected extra argument (3) (see bankrmi balance --help)"),
+        (("transfer", "2", "5", "301"), 4, "The amount exceeds the balance of account 2"),
+        (("transfer", "2", "50", "1"), 3, "There is no account 50"),
+        (("transfer", "2", "2", "1"), 2, "account 2 cannot transfer to itself: name two accounts"),
+        (("transfer", "2", "5"), 2, "Missing argument 'AMOUNT' (see bankrmi transfer --help)"),
+        (("open-account", "2"), 4, "There is such an account already"),
+        (("close-account", "2"), 4, "There is money on the account"),
+        (("close-account", "50"), 3, "Account not found"),
+        (("statement", "50"), 3, "Account not found"),
+        (("statement", "2", "--since", "x"), 2, "not an action id: 'x' (a whole number from 0 on)"),
+        (("statement", "2", "--limit", "0"), 2, "Invalid value for '--limit'"),
         (("withdraw", "2"), 2, "Missing argument 'AMOUNT' (see bankrmi withdraw --help)"),
         (("balnce", "2"), 2, "No such command 'balnce'"),
         (("outcome", "x"), 2, "not a request id: 'x'"),

@@ -16,7 +16,21 @@ from bankrmi.config import ClientSettings, Configuration
 from bankrmi.replication.record import packed, unpacked
 from bankrmi.rmi import Call, Daemon, Exposed, Limits, RemoteObject
 
-METHODS = frozenset({"balance", "withdraw", "deposit", "submit", "outcome", "status"})
+METHODS = frozenset(
+    {
+        "balance",
+        "withdraw",
+        "deposit",
+        "transfer",
+        "open_account",
+        "close_account",
+        "total",
+        "statement",
+        "submit",
+        "outcome",
+        "status",
+    }
+)
 Answering = Callable[[Call], None]
 
 
@@ -69,8 +83,8 @@ class Running:
         self._objects = objects
         self._greeting = dict(greeting or {})
         self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self.thread.start()
         assert self._started.wait(5)
 
     async def _serve(self) -> None:
@@ -84,9 +98,9 @@ class Running:
         await daemon.close()
 
     def stop(self) -> None:
-        if self._thread.is_alive():
+        if self.thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(5)
+            self.thread.join(5)
 
 
 class DoubleBank:
@@ -108,6 +122,10 @@ class DoubleBank:
         objects = {f"bankrmi.account.{server}": account}
         self._running[server] = Running(self.configuration.servers[server], objects)
         return account
+
+    def thread_of(self, server: str) -> threading.Thread:
+        """Return the thread that serves a server."""
+        return self._running[server].thread
 
     def stop(self, server: str) -> None:
         self._running.pop(server).stop()

@@ -13,6 +13,8 @@ from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
 from bankrmi.replication.believing import CONTRADICTION
 from bankrmi.replication.events import AnswerArrived, Event, MessageArrived
+from bankrmi.replication.fields import CannotBeSaid
+from bankrmi.replication.forms import listed
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
@@ -98,6 +100,10 @@ class Hand:
             self._bank.post(self._sentence, lambda: self._bank.take_for(token.server, token.start, answer))
 
     def send(self, to: str, message: say.Message) -> None:
+        try:
+            listed(message, self._bank.protocol(self._name, to))
+        except CannotBeSaid:
+            return  # As `peer_network` does: what has no form in that version is not said.
         caller = Caller(self._name, self._start)
         self._bank.post(self._sentence, lambda: self._bank.take(to, MessageArrived(caller, message)))
 
@@ -113,6 +119,7 @@ class Hand:
 
     def report(self, event: str, details: dict[str, Any]) -> None:
         """For people, but for what cannot be."""
+        self._bank.reports.append(f"{event}: {details.get('server')}")
         if event == CONTRADICTION:
             self._bank.contradictions.append((details["server"], details["why"]))
 

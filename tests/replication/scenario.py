@@ -17,8 +17,9 @@ from typing import Any
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
-from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.bank.operations import Operation, Withdraw
 from bankrmi.coordination.succession import decided
+from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication import effects as do
 from bankrmi.replication import messages as say
 from bankrmi.replication.cause import CauseKind
@@ -50,6 +51,7 @@ from bankrmi.robustness.simulator.images import Images
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
+from bankrmi.storage.state_machine import StateMachine
 from tests.replication.hand import Hand
 from tests.replication.words import view_in_words
 
@@ -78,10 +80,11 @@ class Bank:
         own: Mapping[str, Any] | None = None,
         keeping: Keeping | None = None,
         behind: WriteBehind | None = None,
+        machine: Callable[[], StateMachine] = lambda: Accounts(LEDGER),
         **settings: Any,
     ) -> None:
         """Of these servers, with these settings; `own` has what one of them was told alone."""
-        self._keeping, self._behind = keeping, behind
+        self._keeping, self._behind, self._machine = keeping, behind, machine
         self.now_ms = 0.0
         self.mail: list[Letter] = []
         self.trace: list[str] = []
@@ -103,6 +106,8 @@ class Bank:
         self.replicas: dict[str, Replica] = {}
         self._hands: dict[str, Hand] = {}
         self.contradictions: list[tuple[str, str]] = []  # (server, what it said that cannot be)
+        self.reports: list[str] = []  # What was told to people, and of which server.
+        self.old: set[str] = set()  # Servers whose processes are of bankrmi 1.0.
         self._copies: dict[str, SqliteJournal] = {}
         self._disks = 0
 
@@ -114,7 +119,7 @@ class Bank:
     def _journal(self, database: Any, incarnation: str) -> SqliteJournal:
         return SqliteJournal(
             database,
-            Accounts(LEDGER),
+            self._machine(),
             new_incarnation=lambda: incarnation,
             keeping=self._keeping,
             behind=self._behind,
@@ -223,7 +228,20 @@ class Bank:
         """Connect two servers, both ways."""
         for caller, called in ((one, other), (other, one)):
             start_id = self.replicas[called].start_id
-            self.take(caller, LinkChanged(server=called, up=True, start_id=start_id, begun_ms=self.now_ms))
+            up = LinkChanged(
+                server=called,
+                up=True,
+                start_id=start_id,
+                begun_ms=self.now_ms,
+                protocol=self.protocol(one, other),
+                code=self.settings[called].code,
+                state_version=self.journals[called].version,
+            )
+            self.take(caller, up)
+
+    def protocol(self, *servers: str) -> int:
+        """Return the version of the protocol that these servers speak with each other."""
+        return 1 if self.old & {*servers} else NEWEST
 
     def cut(self, one: str, other: str) -> None:
         """Let both servers notice that their connection is lost, and lose what was on its way."""
@@ -312,7 +330,7 @@ class Bank:
     def withdraw(self, name: str, request: str, amount: int, account: int = 1) -> None:
         self.request(name, request, Withdraw(account, amount))
 
-    def request(self, name: str, request: str, *operations: Withdraw | Deposit) -> None:
+    def request(self, name: str, request: str, *operations: Operation) -> None:
         """A client asks a server; `request` is SESSION:SEQ, and names the caller in the trace."""
         session, number = request.split(":")
         forms = [form_of(operation) for operation in operations]

@@ -24,6 +24,11 @@ class NamedSets:
         self._sets: dict[str, set[str]] = {}
         self._changed_at: int | None = None
 
+    version = 1
+
+    def version_at(self, _action_id: int) -> int:
+        return self.version
+
     def attach(self, database: apsw.Connection) -> None:
         self.database = database
         database.execute("CREATE TABLE IF NOT EXISTS sets (name, word, PRIMARY KEY (name, word))")
@@ -37,6 +42,10 @@ class NamedSets:
             parts(operation)
 
     own_transactions = False
+    needs_protocol = 1
+
+    def protocol_of(self, content: bytes) -> int:
+        return 1
 
     def apply(
         self, operations: Sequence[str], action_id: int, _moment: object = None, _told: bytes | None = None
@@ -120,8 +129,8 @@ class SetsModel:
     def values(self) -> dict[str, str]:
         return {name: " ".join(sorted(words)) for name, words in self._sets.items()}
 
-    def key(self, operation: str) -> str:
-        return parts(operation)[1]
+    def keys(self, operation: str) -> list[str]:
+        return [parts(operation)[1]]
 
     def apply(self, operation: str) -> tuple[str, Scalar]:
         sign, name, word = parts(operation)

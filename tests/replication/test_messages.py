@@ -54,6 +54,7 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "lease_ms": LENGTHS_MS,
     "drift_ms": LENGTHS_MS,
     "outcome": st.sampled_from(JOIN_OUTCOMES),
+    "needs_protocol": st.integers(1, 10_000),
 }
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: IDS,
@@ -199,7 +200,7 @@ CANCELLED = Record(5, 2, "c", 1, 1, b"", b"", 7, b"e" * 16)
 EXAMPLES: dict[type, Any] = {
     Checkpoint: Checkpoint(
         history="h", epoch=2, primary="s1", start_id="s1#1", number=1, previous=PLACE, base=PLACE,
-        acknowledged=4, lease_ms=1000, drift_ms=20, records=[RECORD],
+        acknowledged=4, lease_ms=1000, drift_ms=20, records=[RECORD], needs_protocol=2,
     ),
     JoinRequest: JoinRequest(
         server="s2", incarnation="d2", start_id="s2#1", number=1, history="h", tail=[PLACE]
@@ -264,14 +265,14 @@ def _form(message: Any) -> list[Any]:
 )
 def test_records_that_cannot_follow_are_refused(records: Any) -> None:
     form = _form(EXAMPLES[Checkpoint])
-    form[-1] = records
+    form[list(FIELDS[Checkpoint]).index("records")] = records
     with pytest.raises(ValueError, match=r"^records "):
         message_from_wire("checkpoint", form, NEWEST)
 
 
 def test_what_is_cancelled_may_follow() -> None:
     form = _form(EXAMPLES[Checkpoint])
-    form[-1] = [CANCELLED, RECORD._replace(action_id=7)]
+    form[list(FIELDS[Checkpoint]).index("records")] = [CANCELLED, RECORD._replace(action_id=7)]
     message = message_from_wire("checkpoint", form, NEWEST)
     assert isinstance(message, Checkpoint)
     assert [record.first_id for record in message.records] == [5, 6]

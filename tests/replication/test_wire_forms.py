@@ -16,7 +16,7 @@ from bankrmi.replication.forms import FIELDS
 from bankrmi.replication.messages import Holdings, JoinRequest, ViewNews
 from bankrmi.replication.view import View
 from bankrmi.server.wire import METHODS, answer_from_wire, answer_to_wire, message_from_wire, message_to_wire
-from bankrmi.storage.tables import FOLDED_FORMAT, FORMAT, FORMATS_READ
+from bankrmi.storage.tables import FORMAT, FORMATS_READ, NEWEST_FORMAT
 from tests.replication.test_messages import ANSWER_KINDS, EXAMPLES
 from tests.replication.wire_forms import FULL_VIEW, at, file_of, from_plain, of_newest, of_version, recorded
 
@@ -46,7 +46,7 @@ def test_the_methods_are_those_of_the_newest_version_and_none_of_an_older_one_is
 def test_every_version_says_which_databases_it_reads() -> None:
     """The newest one those that are written now: else copies, or a downgrade, would fail unexplained."""
     assert sorted(FORMATS_READ) == list(VERSIONS)
-    assert FORMATS_READ[NEWEST] == FOLDED_FORMAT > FORMAT
+    assert FORMATS_READ[NEWEST] == NEWEST_FORMAT > FORMAT
     assert sorted(FORMATS_READ.values()) == [FORMATS_READ[version] for version in VERSIONS]
 
 

@@ -103,6 +103,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return f"handed over, {view_in_words(after)}"
         case do.ServersChanged(after=after):
             return f"changed, {view_in_words(after)}"
+        case do.NotYet(why=why):
+            return f"not yet, {why}"
         case do.Refusal(why=why):
             return f"refused, {why}"
         case None:

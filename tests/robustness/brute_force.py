@@ -59,6 +59,12 @@ def done(state: State, operations: Sequence[Form]) -> tuple[State, Results]:
     for operation in operations:
         what = described(operation)
         account = what["account"]
+        if what["kind"] in ("open_account", "close_account"):
+            results.append(opened_or_closed(balances, account, what["kind"]))
+            continue
+        if what["kind"] == "transfer":
+            results.append(moved(balances, account, what["to"], what["amount"]))
+            continue
         if account not in balances:
             results.append(("no_account", None))
             continue
@@ -68,6 +74,31 @@ def done(state: State, operations: Sequence[Form]) -> tuple[State, Results]:
             balances[account] = after
         results.append((status, balances[account]))
     return tuple(sorted(balances.items())), tuple(results)
+
+
+def moved(balances: dict[int, int], payer: int, payee: int, amount: int) -> tuple[str, int | None]:
+    """Do a transfer, all of it or nothing; return what its caller is told."""
+    if not {payer, payee} <= balances.keys():
+        return "no_account", None
+    if balances[payer] < amount:
+        return "insufficient", balances[payer]
+    if balances[payee] + amount >= 2**63:
+        return "too_large", None
+    balances[payer] -= amount
+    balances[payee] += amount
+    return "done", balances[payer]
+
+
+def opened_or_closed(balances: dict[int, int], account: int, kind: str) -> tuple[str, int | None]:
+    """Have an account, or have it no more; return what the caller is told."""
+    held = balances.get(account)
+    if kind == "open_account":
+        balances.setdefault(account, 0)
+        return ("done", 0) if held is None else ("exists", held)
+    if held == 0:
+        del balances[account]
+        return "done", 0
+    return ("no_account", None) if held is None else ("not_empty", held)
 
 
 def told(call: HistoryCall) -> Results:

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bankrmi.bank.forms import Form, form_of
-from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Transfer, Withdraw
 from bankrmi.replication.record import (
     CANCELLED,
     DONE,
     Entry,
     Position,
     Record,
-    Scalar,
     chained,
     entries_of,
     packed,
@@ -80,15 +79,16 @@ def records_of(decided: Iterable[Decided], ledger: Mapping[int, int]) -> list[Re
     )
 
 
-def chain(*requests: tuple[RequestId, Sequence[tuple[Any, str, Scalar]]]) -> list[Record]:
-    """Return a record for each request and its (operation, status, result), with digests that are right.
+def chain(*requests: tuple[RequestId, Sequence[tuple[Any, ...]]]) -> list[Record]:
+    """Return a record for each request and its (operation, status, result, ...), with digests that are right.
 
     A request without operations is cancelled.
     """
     records, before = list[Record](), OPENING
     for request, came in requests:
-        operations = packed([operation for operation, _, _ in came]) if came else b""
-        outcomes = packed([told if told[0] != DONE else told[1] for _, *told in came]) if came else b""
+        operations = packed([operation for operation, *_ in came]) if came else b""
+        outcomes = packed([told[1] if told[0] == DONE and len(told) == 2 else told for _, *told in came])
+        outcomes = outcomes if came else b""
         records.append(chained(before, 1, request, (max(len(came), 1), operations, outcomes), 0))
         before = records[-1].position
     return records
@@ -183,8 +183,16 @@ def random_case(chance: random.Random, *, most_calls: int = 7) -> Case:
     ledger = {1: chance.choice([0, 5]), 2: 3}
 
     def draw() -> Form:
-        kind = Withdraw if chance.random() < 0.5 else Deposit
-        return form_of(kind(chance.choice([1, 1, 1, 2, 2, 9]), chance.choice([1, 2, 4, 8])))
+        if chance.random() < 0.2:
+            account = chance.choice([1, 1, 2, 9])
+            return form_of(OpenAccount(account) if chance.random() < 0.5 else CloseAccount(account))
+        kind: Any = chance.choice([Withdraw, Deposit, Transfer])
+        account, amount = chance.choice([1, 1, 1, 2, 2, 9]), chance.choice([1, 2, 4, 8])
+        if kind is Transfer:
+            return form_of(
+                Transfer(account, chance.choice([one for one in (1, 2, 9) if one != account]), amount)
+            )
+        return form_of(kind(account, amount))
 
     plan = _Plan(chance, draw, (1, 1, 2, 9), repeats=True)
     left = chance.randint(2, most_calls)

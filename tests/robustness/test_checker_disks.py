@@ -11,7 +11,7 @@ import pytest
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
-from bankrmi.bank.operations import Deposit, Operation, Withdraw
+from bankrmi.bank.operations import Deposit, Withdraw
 from bankrmi.cli import run
 from bankrmi.errors import BankError
 from bankrmi.replication.journal import Adopted
@@ -25,7 +25,7 @@ from tests.storage.journals import decide
 from tests.system.cluster import Cluster
 
 LEDGER = {1: 100, 2: 300}
-OPERATIONS: list[Operation] = [Withdraw(1, 10), Deposit(2, 5), Withdraw(1, 1000), Deposit(9, 1)]
+OPERATIONS: list[Withdraw | Deposit] = [Withdraw(1, 10), Deposit(2, 5), Withdraw(1, 1000), Deposit(9, 1)]
 
 
 def make_run(folder: Path, ledger: Mapping[int, int] = LEDGER) -> None:
@@ -261,7 +261,7 @@ def ask_in_every_way(cluster: Cluster, recorder: HistoryRecorder) -> None:
     change_with(recorder, cluster, "a:3", Deposit(404, 1))
     change_with(recorder, cluster, "a:4", Deposit(1, 2**63 - 1))
     recorder.outcome("c1", "a:2").answered(bank.outcome("a:2"))
-    operations: list[Operation] = [Deposit(2, 5), Withdraw(6, 1), Withdraw(404, 1)]
+    operations: list[Withdraw | Deposit] = [Deposit(2, 5), Withdraw(6, 1), Withdraw(404, 1)]
     recorder.change("c1", "a:5", operations).answered(bank.submit(operations, request_id="a:5"))
     recorder.balance("c1", 2).answered(bank.balance(2))
     for ask in ("b:7", "b:6"):
@@ -275,7 +275,9 @@ def ask_in_every_way(cluster: Cluster, recorder: HistoryRecorder) -> None:
     asked.failed(caught.value)
 
 
-def change_with(recorder: HistoryRecorder, cluster: Cluster, request_id: str, operation: Operation) -> None:
+def change_with(
+    recorder: HistoryRecorder, cluster: Cluster, request_id: str, operation: Withdraw | Deposit
+) -> None:
     bank = cluster.client()
     ask = bank.withdraw if isinstance(operation, Withdraw) else bank.deposit
     asked = recorder.change("c1", request_id, [operation])

@@ -198,7 +198,7 @@ def without(form: dict[str, Any], name: str) -> str:
             [FIRST, line(**INVOKE | {"at_ns": 1.5})],
             "line 2: 'client' is a text, 'call' and 'at_ns' are whole",
         ),
-        ([FIRST, line(**INVOKE | {"kind": "hm"})], "line 2: 'kind' is withdraw, deposit, batch, balance or"),
+        ([FIRST, line(**INVOKE | {"kind": "hm"})], "line 2: 'kind' is withdraw, deposit, transfer,"),
         ([FIRST, line(**INVOKE | {"request": "s"})], "line 2: not a request id: 's'"),
         ([FIRST, line(**INVOKE | {"operations": []})], "line 2: 'operations' is a list, and at least one"),
         ([FIRST, line(**INVOKE | {"operations": [["w", 1, 1]]})], "line 2: not an operation"),

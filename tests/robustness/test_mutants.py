@@ -41,11 +41,14 @@ QUICK = {
     "retry-failed-fsync": 20,
     "no-budget-a-turn": 5,
     "queue-a-retry-twice": 8,
+    "transfer-half-done": 5,
+    "export-half-a-transfer": 60,
     "patience-drops-the-connection": 8,
 }
 """Bugs that are found soon, and the seeds that each may take."""
 
 FIRST = {
+    "export-half-a-transfer": 46,
     "queue-without-a-bound": 4,
     "acknowledge-before-standby": 2,
     "commit-after-answering": 6,
@@ -95,7 +98,7 @@ def test_a_patch_that_cannot_be_made_leaves_nothing_behind() -> None:
 
 
 def test_each_bug_says_which_rule_it_breaks_and_what_goes_wrong() -> None:
-    assert len(MUTANTS) == 53
+    assert len(MUTANTS) == 56
     for name, mutant in MUTANTS.items():
         assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
         assert re.fullmatch(r"[AVROSJFW][0-9]{1,2}", mutant.rule)

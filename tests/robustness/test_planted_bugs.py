@@ -130,6 +130,20 @@ def test_a_wrong_balance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     found("says .* and replay says", seeds=3)
 
 
+def test_a_total_that_forgets_what_was_undone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    undo = Accounts.undo
+
+    def forgetful(
+        self: Accounts, operations: Sequence[Form], outcomes: Sequence[Any], action_id: int
+    ) -> None:
+        total = self._total
+        undo(self, operations, outcomes, action_id)
+        self._total = total
+
+    monkeypatch.setattr(Accounts, "undo", forgetful)
+    found("says that all accounts hold", seeds=20, first=(5,))
+
+
 def test_a_wrong_look_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     read = Accounts.read
     monkeypatch.setattr(Accounts, "read", lambda self, account: (read(self, account) or 0) + 1)

@@ -12,12 +12,28 @@ import pytest
 import structlog
 
 from bankrmi.bank.forms import form_of, packed_operations
-from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
+from bankrmi.bank.operations import LARGEST, Deposit, Operation, Transfer, Withdraw
+from bankrmi.bank.statements import LOOKING_MS, StatementPage
 from bankrmi.client.attempts import LATEST_SHARE
 from bankrmi.errors import Busy, Cancelled, InDoubt, InvalidRequest, NotPrimary
-from bankrmi.replication.effects import Decided, IsBusy, IsForgotten, IsStale, NotLeading, Read
-from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, Overdue, RequestArrived
-from bankrmi.replication.record import Position, chained, packed
+from bankrmi.replication.effects import (
+    Decided,
+    IsBusy,
+    IsForgotten,
+    IsStale,
+    NotLeading,
+    NotYet,
+    Read,
+)
+from bankrmi.replication.events import (
+    CallersGone,
+    Event,
+    OutcomeAsked,
+    Overdue,
+    ReadArrived,
+    RequestArrived,
+)
+from bankrmi.replication.record import Position, chained, packed, unpacked
 from bankrmi.rmi import LongAnswer, objects
 from bankrmi.rmi.complaints import Complaints
 from bankrmi.rmi.failures import read_error
@@ -72,6 +88,7 @@ class Counter:
         self.now_ms = 0.0
         self.events: list[Event] = []
         self.read: Read | None = None  # What nothing keeps waiting.
+        self.journal: Any = None  # What statements are made of.
         none = Rate(per_caller=0, per_address=0)
         self.room = WaitingRoom(waiting_bytes, slow_ms=400)
         self.admission = Admission(
@@ -86,7 +103,11 @@ class Counter:
             timeout_ms=1000,
         )
         self.account = AccountObject(
-            self.admission, dict, addresses={"s2": "there:1"}, operations_per_request=BATCH
+            self.admission,
+            dict,
+            addresses={"s2": "there:1"},
+            operations_per_request=BATCH,
+            journal=lambda: self.journal,
         )
 
     def call(self, caller: Caller, method: str, *args: Any) -> Call:
@@ -527,12 +548,121 @@ def test_a_packed_batch_is_journalled_as_it_is_and_answered_so_at_once() -> None
 def test_more_packed_operations_than_may_be_are_not_even_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message of a megabyte has room for 260 000; they took 40 ms."""
     looked_at: list[bytes] = []
-    monkeypatch.setattr(account, "count_of", looked_at.append)
+    monkeypatch.setattr(account, "look_at", looked_at.append)
     counter, caller = Counter(), Caller()
     counter.call(caller, "submit", packed([(0, 1, 1)] * 260_000), "c:1")
     assert isinstance(caller.answers[0], InvalidRequest)
     assert "260000 operations are too many" in str(caller.answers[0])
     assert not looked_at
+
+
+def moved(event: Event, *outcomes: Any) -> Decided:
+    """Return what was decided, by outcomes as a journal keeps them."""
+    assert isinstance(event, RequestArrived)
+    what = (event.operation_count, event.operations, packed(outcomes))
+    return Decided("h", chained(Position(0, 0, b""), 1, event.request, what, 1))
+
+
+DONE = ("done", 90, 90, 40)
+DECLINED = ("too_large", None, 90, LARGEST)
+
+
+def test_a_transfer_is_answered_with_what_the_payer_has() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "transfer", 1, 2, 10, "c:1")
+    [event] = counter.asked()
+    assert isinstance(event, RequestArrived)
+    assert event.operations == packed([form_of(Transfer(1, 2, 10))])
+    event.token.reply(moved(event, DONE))
+    assert caller.answers == [
+        {"account": 1, "balance": 90, "action_id": 1, "request_id": "c:1", "history": "h"}
+    ]
+    counter.call(caller, "transfer", 1, 2, 10, "c:2")
+    [event] = counter.asked()
+    event.token.reply(moved(event, DECLINED))  # type: ignore[union-attr]
+    error = caller.answers[-1]
+    assert (error.code, error.account, error.to, error.balance) == ("balance_too_large", 2, 2, None)
+    assert counted(counter) == {("transfer", "done"): 1, ("transfer", "balance_too_large"): 1}
+
+
+@pytest.mark.parametrize("args", [(1, 1, 5), (1, 2, -5), (1, 2), (1, "2", 5), (1, 2, 5, "no id")])
+def test_a_transfer_that_cannot_be_one_is_refused_at_the_door(args: tuple[Any, ...]) -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "transfer", *args)
+    assert isinstance(caller.answers[0], InvalidRequest)
+    assert not counter.asked()
+
+
+def test_what_a_payee_has_is_told_in_no_form_of_an_answer() -> None:
+    """Packed, in a list, asked for again as an outcome."""
+    counter, callers = Counter(), [Caller(number) for number in range(3)]
+    operations: list[Operation] = [Withdraw(1, 10), Transfer(1, 2, 10), Transfer(1, 3, 10)]
+    counter.call(callers[0], "submit", packed_operations(operations), "c:1")
+    counter.call(callers[1], "submit", [one.to_wire() for one in operations], "c:1")
+    [event] = counter.asked()
+    event.token.reply(moved(event, 100, DONE, DECLINED))  # type: ignore[union-attr]
+    counter.call(callers[2], "outcome", "c:1")
+    [asked] = counter.asked()
+    asked.token.reply(moved(event, 100, DONE, DECLINED))  # type: ignore[union-attr]
+    assert unpacked(callers[0].answers[0]["outcomes"]) == (100, 90, ("too_large", None, 3))
+    for caller in callers[1:]:
+        first, second, third = caller.answers[0]["results"]
+        assert first == {"account": 1, "balance": 100, "action_id": 1}
+        assert second == {"account": 1, "balance": 90, "action_id": 2}
+        assert (third["code"], third["account"], third["balance"]) == ("balance_too_large", 3, None)
+    assert "40" not in repr([caller.answers for caller in callers])
+
+
+def test_a_total_and_a_statement_are_answered_as_reads() -> None:
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "total")
+    [event] = counter.asked()
+    event.token.reply(Read("h", 7, 3 * LARGEST))  # type: ignore[union-attr]
+    assert caller.answers[-1] == {"total": str(3 * LARGEST), "action_id": 7, "history": "h"}
+    counter.call(caller, "statement", 1, 2)
+    [event] = counter.asked()
+    assert isinstance(event, ReadArrived)
+    assert (event.query.account, event.query.since) == (1, 2)
+    event.token.reply(Read("h", 7, StatementPage([], 6, 4, None)))
+    assert caller.answers[-1] == {
+        "account": 1, "balance": None, "entries": [], "through": 6, "begins_after": 4,
+        "action_id": 7, "history": "h",
+    }  # fmt: skip
+    for args in ((1, -1), (1, 0, 501), ("1",), (), (1, 0, 1, "seen")):
+        counter.call(caller, "statement", *args)
+        assert isinstance(caller.answers[-1], InvalidRequest), args
+    assert counted(counter)["statement", "done"] == counted(counter)["total", "done"] == 1
+
+
+def test_a_statement_is_charged_if_it_is_made_outside_of_its_callers_turn() -> None:
+    counter, caller = Counter(), Charged()
+    counter.call(caller, "balance", 1)
+    assert caller.charged_ms == 0
+    counter.call(caller, "statement", 1)
+    assert caller.charged_ms == LOOKING_MS
+    counter.read = Read("h", 7, StatementPage([], 6, 4, None))
+    counter.call(caller, "statement", 1)
+    assert caller.charged_ms == LOOKING_MS
+
+
+class Charged(Caller):
+    """A connection that adds up what is owed."""
+
+    charged_ms = 0.0
+
+    def charge(self, ms: float) -> None:
+        self.charged_ms += ms
+
+
+def test_what_a_member_could_not_read_is_refused_and_is_no_word_of_the_journal() -> None:
+    """So a client that has sent it elsewhere, too, does not take it for the end."""
+    counter, caller = Counter(), Caller()
+    counter.call(caller, "transfer", 1, 2, 10, "c:1")
+    [event] = counter.asked()
+    event.token.reply(NotYet("s2 is old: upgrade it first"))  # type: ignore[union-attr]
+    assert isinstance(caller.answers[0], InvalidRequest)
+    assert caller.answers[0].message == "nothing was done: s2 is old: upgrade it first"
+    assert "request_id" not in caller.answers[0].details
 
 
 def test_a_packed_batch_that_never_happens_is_an_error() -> None:

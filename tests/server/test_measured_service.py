@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 import bankrmi
 from bankrmi.config import load
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.derived_settings import settings_of, settings_of_service
-from bankrmi.server.measured_service import CallCosts
-from bankrmi.service.calls import packed_call
+from bankrmi.server.measured_service import CallCosts, MeasuredService
+from bankrmi.service.calls import Called, packed_call
 from bankrmi.service.declaring import described
 from bankrmi.storage.about import served_class
+from bankrmi.storage.database import open_in_memory
 from tests.storage.journals import adopted
+
+
+class Declined(Exception):
+    """What is declared."""
 
 
 class Echo(bankrmi.Service):
@@ -28,6 +35,20 @@ class Echo(bankrmi.Service):
         """Take a while."""
         return sum(range(steps))
 
+    @bankrmi.update(raises=[Declined])
+    def decline(self) -> None:
+        """Raise what is declared."""
+        raise Declined("no")
+
+    @bankrmi.query
+    def stumble(self) -> None:
+        """Raise what is not."""
+        _trip()
+
+
+def _trip() -> None:
+    raise ValueError("a stone")
+
 
 def test_what_comes_of_a_call_and_how_long_it_took_count_for_its_group(tmp_path: Path) -> None:
     file = tmp_path / "echo.yaml"
@@ -38,7 +59,8 @@ def test_what_comes_of_a_call_and_how_long_it_took_count_for_its_group(tmp_path:
     try:
         journal.open(adopted())
         costs = directory.call_costs
-        settings = settings_of_service(settings_of(configuration, "s1", first=False), costs)
+        description = described(Echo)
+        settings = settings_of_service(settings_of(configuration, "s1", first=False), costs, description.code)
         assert settings.cost_of_newest is not None
 
         def cost_of(number: int, method: str, *args: object) -> int:
@@ -65,3 +87,24 @@ def test_a_millisecond_costs_so_many_bytes() -> None:
     costs = CallCosts()
     costs.took_ms, costs.outcome_bytes = 2.5, 7
     assert costs.in_bytes(1000) == 2507
+
+
+def test_what_a_method_does_not_declare_is_told_in_the_log_with_its_line_a_few_times() -> None:
+    machine = MeasuredService(described(Echo), CallCosts(), limit_ms=5000.0)
+    machine.attach(open_in_memory())
+    machine.open()
+    with capture_logs() as lines:
+        machine.apply([("decline", (), {})], 1, (1, ("session", 1)))
+        for _ in range(20):
+            machine.read(Called("stumble", [], {}))
+    assert len(lines) == 5
+    [line] = {tuple(sorted(line.items())) for line in lines}
+    source = Path(__file__).read_text().splitlines()
+    number = 1 + source.index('    raise ValueError("a stone")')
+    assert dict(line) == {
+        "event": "a method raised what it does not declare",
+        "log_level": "warning",
+        "method": "Echo.stumble",
+        "error": "ValueError: a stone",
+        "at": f"test_measured_service.py, line {number}",
+    }

@@ -10,6 +10,9 @@ from bankrmi.replication.effects import NotLeading, Refusal
 from bankrmi.rmi import Peer
 from bankrmi.server.operator_object import OperatorObject
 
+NOTHING: Any = None
+"""Of what is not asked for here."""
+
 
 class Asked:
     """A call of an operator, as far as its object looks at it."""
@@ -36,7 +39,7 @@ class Asked:
 )
 def test_what_is_not_done_is_told(call: Any, refused: str, not_leading: str) -> None:
     wishes: list[Any] = []
-    OperatorObject(wishes.append, None, {}).invoke(call)
+    OperatorObject(wishes.append, NOTHING, {}).invoke(call)
     (wish,) = wishes
     wish.token.reply(Refusal("so"))
     wish.token.reply(NotLeading("s2"))
@@ -56,5 +59,5 @@ def test_an_address_that_is_known_in_other_letters_is_that_one(method: str, aske
     wishes: list[Any] = []
     known = {"s1": "127.0.0.1:9101", "s2": "[::1]:9102"}
     call: Any = Asked(method, "s3", asked)
-    OperatorObject(wishes.append, None, known).invoke(call)
+    OperatorObject(wishes.append, NOTHING, known).invoke(call)
     assert wishes[0].address == meant

@@ -43,6 +43,7 @@ class Desk:
 
     def __init__(self, *, waiting_bytes: int = 1 << 20, rate: int = 0) -> None:
         self.now_ms = 0.0
+        self.state_version: int | None = 1  # None: this server does not lead.
         self.events: list[Event] = []
         self.read: Read | None = None  # What nothing keeps waiting.
         self.queries: list[Any] = []
@@ -64,6 +65,7 @@ class Desk:
             described(Shelf),
             addresses={"s2": "there:1"},
             entries_at_most=100,
+            state_version=lambda: self.state_version,
         )
 
     def _read(self, query: Any, _: object) -> Read | None:

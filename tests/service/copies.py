@@ -6,10 +6,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from bankrmi.replication.code_versions import migration_session
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Record, unpacked
 from bankrmi.service import Service, ServiceMachine, described
 from bankrmi.service.calls import Called, packed_call, result_of
+from bankrmi.service.declaring import migration_name
 from bankrmi.service.machine import Told
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
@@ -22,7 +24,11 @@ _incarnations = count(1)
 class Copy:
     """One copy: calls are decided here, or appended from another one."""
 
-    def __init__(self, path: Path, kind: type[Service], *, limit_ms: float = 5000.0) -> None:
+    def __init__(
+        self, path: Path, kind: type[Service], *, limit_ms: float = 5000.0, clients: str = "s"
+    ) -> None:
+        """`clients`: what the sessions of those begin with who call this copy."""
+        self._clients = clients
         self.path = path
         path.parent.mkdir(exist_ok=True)
         self._description, self._limit_ms = described(kind), limit_ms
@@ -47,6 +53,21 @@ class Copy:
         self.journal.close()
         self._open()
 
+    def change(self, kind: type[Service]) -> None:
+        """Close it in good order, and open it again with another class."""
+        self._description = described(kind)
+        self.restart()
+
+    def migrate(self, target: int, *, limit_ms: float = 5000.0, commits: bool = True) -> Record:
+        """Decide the migration to this version."""
+        self.machine.migration_limit_ms = limit_ms
+        number, request = next(self._sequence), (migration_session(target), self.journal.tip.action_id + 1)
+        call = packed_call(migration_name(target), [], {})
+        record = self.journal.decide(1, request, 1, call, 1_000_000 * number)
+        if commits:
+            self.journal.commit()
+        return record
+
     def crash(self) -> None:
         """End as `kill -9` would, and open it again."""
         self.journal.close(writes=False)
@@ -54,10 +75,11 @@ class Copy:
 
     def decide(self, method: str, *args: Any, commits: bool = True, **kwargs: Any) -> Record:
         """Decide one call."""
-        args_, kwargs_ = self._description.methods[method].bound(args, kwargs)
+        known = self._description.of_version[self.journal.version]
+        args_, kwargs_ = known.methods[method].bound(args, kwargs)
         number = next(self._sequence)
         record = self.journal.decide(
-            1, (f"s{number}", 1), 1, packed_call(method, args_, kwargs_), 1_000_000 * number
+            1, (f"{self._clients}{number}", 1), 1, packed_call(method, args_, kwargs_), 1_000_000 * number
         )
         if commits:
             self.journal.commit()

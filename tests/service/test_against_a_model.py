@@ -5,18 +5,13 @@ The model is a dict and nothing of ours; a state of it is kept for each action i
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Any
-
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from bankrmi.replication.record import Record, unpacked
 from bankrmi.service import Service, query, update
 from bankrmi.service.calls import Raised, result_of
-from tests.service.copies import Copy
+from tests.service.two_copies import TwoCopies
 
 NAMES = st.sampled_from("abcd")
 COUNTS = st.integers(-3, 5)
@@ -87,22 +82,14 @@ class Stock(Service):
 State = dict[str, list[int]]
 
 
-class CopiesAgainstADict(RuleBasedStateMachine):
-    """`leads` decides; `follows` is told, later."""
+class CopiesAgainstADict(TwoCopies):
+    """Boxes and what is in them."""
+
+    kind = Stock
 
     @initialize()
     def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.leads, self.follows = (Copy(Path(self.folder.name) / name / "db", Stock) for name in "ab")
-        self.states: list[State] = [{}]  # By action id.
-        self.records: list[Record] = []
-        self.told = self.committed = 0
-
-    def decided(self, state: State, method: str, *args: Any) -> Any:
-        record = self.leads.decide(method, *args, commits=False)
-        self.records.append(record)
-        self.states.append(state)
-        return unpacked(record.outcomes)[0]
+        self.begin_with({})
 
     @property
     def state(self) -> State:
@@ -137,62 +124,11 @@ class CopiesAgainstADict(RuleBasedStateMachine):
     def nothing(self) -> None:
         self.decided(self.state, "nothing")
 
-    @rule()
-    def commit(self) -> None:
-        self.leads.journal.commit()
-        self.committed = len(self.records)
-
-    @precondition(lambda self: self.told < self.committed)
-    @rule(count=st.integers(1, 4))
-    def tell(self, count: int) -> None:
-        some = self.records[self.told : min(self.told + count, self.committed)]
-        self.follows.follow(*some)
-        self.told += len(some)
-
-    @rule(crashes=st.booleans())
-    def start_again(self, crashes: bool) -> None:
-        if crashes:
-            self.leads.crash()
-        else:
-            self.leads.restart()
-        kept = self.leads.journal.tip.action_id
-        assert kept >= self.committed
-        del self.records[kept:], self.states[kept + 1 :]
-
-    @rule()
-    def follower_starts_again(self) -> None:
-        self.follows.crash()
-
-    @rule(back=st.integers(1, 5))
-    def take_back(self, back: int) -> None:
-        to = max(0, len(self.records) - back)
-        self.leads.journal.roll_back(to)
-        self.leads.journal.commit()
-        if self.told > to:
-            self.follows.journal.roll_back(to)
-            self.follows.journal.commit()
-            self.told = to
-        del self.records[to:], self.states[to + 1 :]
-        self.committed = to
-
     @invariant()
     def both_are_what_the_model_says(self) -> None:
         assert self.leads.ask("boxes") == dict(sorted(self.states[-1].items()))
         assert self.leads.ask("items") == sum(map(len, self.states[-1].values()))
         assert self.follows.ask("boxes") == dict(sorted(self.states[self.told].items()))
-
-    def teardown(self) -> None:
-        if not hasattr(self, "leads"):
-            return
-        try:
-            self.commit()
-            if self.told < len(self.records):
-                self.follows.follow(*self.records[self.told :])
-            assert self.leads.state() == self.follows.state()
-        finally:
-            self.leads.journal.close()
-            self.follows.journal.close()
-            self.folder.cleanup()
 
 
 CopiesAgainstADict.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

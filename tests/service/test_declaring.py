@@ -152,6 +152,11 @@ def test_what_was_told_is_what_the_method_returned() -> None:
     assert method.returned(method.result((1, Line("a")))) == (1, Line("a"))
 
 
+MADE: Any = Line
+NONSENSE = [MADE("a", "1"), MADE(1)]
+"""A dataclass takes whatever it is given."""
+
+
 @pytest.mark.parametrize(
     ("annotation", "given"),
     [
@@ -159,6 +164,9 @@ def test_what_was_told_is_what_the_method_returned() -> None:
         (str, 3),
         (list[int], ["1"]),
         (Line, {"name": 1, "count": 1}),
+        *((Line, nonsense) for nonsense in NONSENSE),
+        (list[Line], [NONSENSE[0]]),
+        (Line | None, NONSENSE[1]),
         (Any, object()),
         (Any, {1: 2}),
     ],
@@ -182,6 +190,7 @@ def test_values_are_nested_only_so_deep() -> None:
     [
         ("CREATE TABLE t (a INTEGER)", "t has no PRIMARY KEY"),
         ("CREATE TABLE t (a TEXT PRIMARY KEY)", "t.a is in the PRIMARY KEY and can be NULL"),
+        ("CREATE TABLE t (a TEXT, b TEXT, PRIMARY KEY (a, b))", "t.a, t.b are in the PRIMARY KEY and can be"),
         ("CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT)", "AUTOINCREMENT has a counter"),
         ("CREATE VIRTUAL TABLE t USING fts5(a)", "create failed"),
         ("CREATE TABLE journal (a INTEGER PRIMARY KEY)", "the name journal is taken"),

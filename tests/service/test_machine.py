@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     """Make copies, by name, and close them in the end."""
     with ExitStack() as copies:
 
-        def make(name: str, **how: float) -> Copy:
+        def make(name: str, **how: Any) -> Copy:
             copy = Copy(tmp_path / f"{name}.db", Inventory, **how)
             copies.callback(lambda: copy.journal.close(writes=False))
             return copy

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from bankrmi.bank.forms import described
-from bankrmi.bank.operations import Deposit, Operation, Receipt, Withdraw
+from bankrmi.bank.operations import Deposit, Receipt, Withdraw
 from bankrmi.client import BankClient
 from bankrmi.errors import (
     AccountNotFound,
@@ -49,7 +49,7 @@ class Answered:
     began: float
     ended: float
     request_id: str | None
-    operations: tuple[Operation, ...]
+    operations: tuple[Withdraw | Deposit, ...]
     results: tuple[Receipt | Refused, ...]
 
     @property
@@ -180,7 +180,7 @@ class Load:
                 assert answered.action_id > newest, f"{answered} has its place before {newest}"
 
 
-def _operations(chance: random.Random) -> tuple[Operation, ...]:
+def _operations(chance: random.Random) -> tuple[Withdraw | Deposit, ...]:
     """Return what to do next; nothing for a look-up."""
     what = chance.random()
     if what < 0.2:
@@ -189,7 +189,7 @@ def _operations(chance: random.Random) -> tuple[Operation, ...]:
     return tuple(_operation(chance) for _ in range(count))
 
 
-def _operation(chance: random.Random) -> Operation:
+def _operation(chance: random.Random) -> Withdraw | Deposit:
     account = NO_SUCH_ACCOUNT if chance.random() < 0.05 else chance.randint(1, 5)
     kind = Withdraw if chance.random() < 0.5 else Deposit
     return kind(account, chance.randint(0, 60))

@@ -60,7 +60,17 @@ def test_the_teller_sends_a_request_again_and_nothing_happens_twice(tmp_path: Pa
         assert page.do("teller", what="balance", account=2, amount=None)["balance"] == 190
         declined = page.do("teller", what="withdraw", account=2, amount=10_000)
         assert (declined["status"], declined["outcome"]) == (200, "declined")
+        moved = page.do("teller", what="transfer", account=2, to=1, amount=40)
+        assert (moved["outcome"], moved["balance"], moved["to"]) == ("done", 150, 1)
+        again = page.do("teller", what="transfer", account=2, to=1, amount=40, again=moved["request_id"])
+        assert (again["action_id"], again["balance"]) == (moved["action_id"], 150)
+        assert page.do("teller", what="balance", account=2)["balance"] == 150
+        declined = page.do("teller", what="transfer", account=2, to=404, amount=1)
+        assert (declined["outcome"], declined["message"]) == ("declined", "there is no account 404")
         for asked in (
+            {"what": "transfer", "account": 1, "amount": 1},
+            {"what": "transfer", "account": 1, "to": "2", "amount": 1},
+            {"what": "transfer", "account": 1, "to": 1, "amount": 1},
             {"what": "steal", "account": 1, "amount": 1},
             {"what": "withdraw", "account": "1", "amount": 1},
             {"what": "withdraw", "account": 1},

@@ -83,9 +83,56 @@ def test_many_operations_are_one_request(account: Any) -> None:
     assert [result.get("code") for result in told["results"]] == [None, "account_not_found", None]
 
 
+def test_money_is_moved_and_nobody_is_told_what_the_other_has(account: Any) -> None:
+    before = {number: account.balance(number)["balance"] for number in (2, 3)}
+    total = account.total()
+    moved = account.transfer(2, 3, 10)
+    assert (moved["account"], moved["balance"]) == (2, before[2] - 10)
+    assert account.balance(3)["balance"] == before[3] + 10
+    assert set(moved) == {"account", "balance", "action_id", "request_id", "history"}
+    told = account.submit([["transfer", 3, 2, 10], ["transfer", 2, 50, 1], ["transfer", 2, 3, 2**62]])
+    assert [(one.get("code"), one["account"]) for one in told["results"]] == [
+        (None, 3),
+        ("account_not_found", 50),
+        ("insufficient_funds", 2),
+    ]
+    assert account.outcome(told["request_id"])["results"] == told["results"]
+    again = account.total()
+    assert again["total"] == total["total"] == str(int(total["total"]))
+    assert again["action_id"] > total["action_id"]
+
+
+def test_an_account_comes_and_goes_and_has_a_statement(account: Any) -> None:
+    number = {"serpent": 70, "json": 71, "msgpack": 72}[account._pyroSerializer]
+    opened = account.open_account(number)
+    assert (opened["account"], opened["balance"]) == (number, 0)
+    account.deposit(number, 5)
+    moved = account.transfer(number, 2, 5)
+    closed = account.close_account(number)
+    assert closed["balance"] == 0
+    statement = account.statement(number, opened["action_id"] - 1)
+    assert [one["kind"] for one in statement["entries"]] == [
+        "open_account",
+        "deposit",
+        "transfer",
+        "close_account",
+    ]
+    assert statement["entries"][2]["request_id"] == moved["request_id"]
+    assert statement["balance"] is None
+    [paid] = account.statement(2, moved["action_id"] - 1)["entries"]
+    assert (paid["from"], paid["amount"], paid["status"]) == (number, 5, "done")
+    account.withdraw(2, 5)
+
+
 @pytest.mark.parametrize(
     ("method", "args", "code"),
     [
+        ("transfer", (7, 2, 1), "insufficient_funds"),
+        ("transfer", (2, 50, 1), "account_not_found"),
+        ("transfer", (2, 2, 1), "invalid_request"),
+        ("open_account", (2,), "account_exists"),
+        ("close_account", (2,), "account_not_empty"),
+        ("statement", (2, -1), "invalid_request"),
         ("withdraw", (7, 1), "insufficient_funds"),
         ("withdraw", (50, 1), "account_not_found"),
         ("balance", (50,), "account_not_found"),

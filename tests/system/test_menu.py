@@ -10,6 +10,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from bankrmi.cli.menu import MORE
 from tests import warm
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.commands import bankrmi
@@ -105,8 +106,8 @@ def test_a_person_gets_every_answer_of_the_menu(cluster: Cluster) -> None:
 
 def test_what_is_no_number_gets_a_sentence_and_is_asked_again(cluster: Cluster) -> None:
     with Person(cluster) as person:
-        person.types("5")
-        person.reads("Please enter 1, 2, 3 or 4.\nYour choice: ")
+        person.types("9")
+        person.reads(f"Please enter 1, 2, 3 or 4. {MORE}\nYour choice: ")
         person.types("2")
         for mistake in ("two", "-2", "2.5"):
             person.reads(ACCOUNT)

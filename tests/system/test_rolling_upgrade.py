@@ -18,7 +18,7 @@ import pytest
 
 import bankrmi
 from bankrmi.client.asking import ask_once
-from bankrmi.errors import Busy, InDoubt, Unreached
+from bankrmi.errors import Busy, InDoubt, InvalidRequest, Unreached
 from bankrmi.protocol_versions import NEWEST
 from tests.replication.wire_forms import file_of
 from tests.system import releases
@@ -240,6 +240,42 @@ def test_a_server_that_cannot_read_the_view_changes_nothing_and_leads_when_it_is
         cluster.start("s1", tree=after)
         cluster.until(lambda: kept(cluster)["primary"] == "s1", "s1 leads")
         assert bank.balance(2).balance == 190
+
+
+@pytest.mark.long
+def test_transfers_begin_when_every_server_knows_them_and_then_there_is_no_way_back(
+    before: Path, tmp_path: Path
+) -> None:
+    """V13, with the release before; what only the rules say of it is in tests/replication."""
+    with Cluster(tmp_path) as cluster:
+        cluster.start_all(tree=before)
+        cluster.wait_until_in_sync()
+        for name in (NAMESERVER, cluster.standby()):
+            assert cluster.terminate(name) == 0
+            cluster.start(name)
+            cluster.wait_until_in_sync()
+        assert command(cluster, "switchover", "--to", cluster.standby(), "--yes").returncode == 0
+        cluster.wait_until_in_sync()
+        old, bank = cluster.standby(), cluster.client()
+        held = [bank.balance(account).balance for account in (1, 2)]
+        with pytest.raises(
+            InvalidRequest, match=f"{old} speaks bankrmi protocol 1, this needs 2: upgrade it"
+        ):
+            bank.transfer(1, 2, 10)
+        with pytest.raises(InvalidRequest, match="upgrade it first"):
+            bank.submit([bankrmi.Withdraw(1, 1), bankrmi.OpenAccount(404)])
+        assert [bank.balance(account).balance for account in (1, 2)] == held
+        assert cluster.terminate(old) == 0
+        cluster.start(old)
+        cluster.wait_until_in_sync()
+        assert bank.transfer(1, 2, 10).balance == held[0] - 10
+        assert cluster.terminate(old) == 0
+        cluster.start(old, tree=before, wait=False)
+        cluster.until(lambda: not cluster.is_running(old), "the release before does not start")
+        assert "of format 3" in cluster.log(old)
+        cluster.start(old)
+        cluster.wait_until_in_sync()
+        assert bank.balance(2).balance == held[1] + 10
 
 
 def kept(cluster: Cluster) -> dict[str, Any]:

@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.client.service_client import ServiceClient
-from tests.pages import ADDRESSES, ROOT, Block, Different, blocks_of
-from tests.reader import DEADLINE_S, FirstTerminal, Reader
+from bankrmi.service import load
+from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Different, blocks_of
+from tests.reader import Reader
 from tests.system.ports import own_addresses
 
 PAGE = "docs/your-own-class.md"
 PATIENT = "lease_ms: 6000\ncheckpoint_timeout_ms: 5000\n"
 """On a busy machine nobody may be left behind for being late: that would be another epoch."""
-
-
-class Terminal(FirstTerminal):
-    """The terminal in which the service runs."""
-
-    def __init__(self, folder: Path, command: Sequence[str]) -> None:
-        self._log = folder / "first-terminal.log"
-        self._read = 0
-        with self._log.open("wb") as log:
-            self._up = subprocess.Popen(
-                [sys.executable, "-m", *command],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def interrupt(self) -> int:
-        """Ctrl-C; return the exit code."""
-        self._up.send_signal(signal.SIGINT)
-        return self._up.wait(DEADLINE_S)
-
-
-class Stranger(Reader):
-    """Whoever follows the page with nothing but it."""
-
-    def __enter__(self) -> Stranger:
-        return self
-
-    def __exit__(self, *end: object) -> None:
-        for value in self._names.values():
-            if isinstance(value, ServiceClient):
-                value.close()
-        super().__exit__(*end)
-
-    def follow(self, block: Block) -> None:
-        if block.language == "python" and block.text.startswith("# "):
-            (self._folder / block.text.split()[1]).write_text(block.text)
-        elif block.language == "yaml":
-            (self._folder / block.text.split()[1]).write_text(self._translated(block.text) + PATIENT)
-        else:
-            super().follow(block)
-
-    def _do(self, command: str, output: list[str]) -> None:
-        if command.endswith(" up"):
-            self.terminal = Terminal(self._folder, shlex.split(command))
-            self._first = self.terminal
-            self._open.callback(self.terminal.close)
-            self._wait_for_first_terminal(output)
-        else:
-            super()._do(command, output)
 
 
 @pytest.mark.timeout(300)  # It takes some seconds, on a machine that does nothing else.
@@ -81,11 +25,31 @@ def test_a_stranger_who_follows_the_page_has_a_class_that_is_replicated(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # This version, wherever another one is installed.
     monkeypatch.syspath_prepend(tmp_path)  # As it is for who starts `python` in that folder.
     monkeypatch.delitem(sys.modules, "inventory", raising=False)
-    with own_addresses(len(ADDRESSES)) as addresses, Stranger(tmp_path, addresses) as stranger:
+    count = len(ADDRESSES) + len(SERVICE_ADDRESSES)
+    with own_addresses(count) as addresses, Reader(tmp_path, addresses, PATIENT) as stranger:
         for block in blocks_of((ROOT / PAGE).read_text()):
             try:
                 stranger.follow(block)
             except Different as difference:
                 pytest.fail(f"{PAGE} line {block.line}: {difference}", pytrace=False)
-        assert stranger.terminal.interrupt() == ExitCode.DONE
+        stranger.stop_the_service()
     monkeypatch.delitem(sys.modules, "inventory", raising=False)
+
+
+def test_every_class_of_the_page_can_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The changed one as well, beside the module that it was; what is done to it is tried when it is
+    loaded."""
+    blocks = [block.text for block in blocks_of((ROOT / PAGE).read_text()) if block.language == "python"]
+    modules = [(text.split()[1], text) for text in blocks if text.startswith("# ")]
+    assert [name for name, _ in modules] == ["inventory.py", "kv.py", "inventory.py"]
+    for name in ("inventory", "inventory_1", "kv"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (_, first), (_, kept), (_, second) = modules
+    for name, text in (("inventory_1.py", first), ("kv.py", kept), ("inventory.py", second)):
+        (tmp_path / name).write_text(text)
+    changed = load("inventory:Inventory", tmp_path)
+    assert changed.code[:3] == (1, 2, 1)
+    assert sorted(load("kv:KV", tmp_path).methods) == ["get", "put", "tag"]
+    for name in ("inventory", "inventory_1", "kv"):
+        monkeypatch.delitem(sys.modules, name, raising=False)

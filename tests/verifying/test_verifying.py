@@ -144,7 +144,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an account less": (
         lambda folder: change(folder, "DELETE FROM accounts WHERE id = 1"),
-        "action id 1 says ('done', 105), and replay says ('no_account', None)",
+        "account 1 holds None, and the journal adds up to",
     ),
     "a negative balance": (
         lambda folder: change(folder, "UPDATE accounts SET balance = -1 WHERE id = 3"),

@@ -104,7 +104,8 @@ function rolledBack(told, model) {
     (told.count === 1 ? "It was confirmed to nobody, and another server led without it, so it went" :
       "They were confirmed to nobody, and another server led without them, so they went") + ` when ${told.server} came back.${cause}`;
   const lines = told.entries.map(entry => make("li", {text: `action ${number(entry.action_id)}: ${entry.kind ?? "cancelled"} ` +
-    `${entry.amount === undefined ? "" : `${number(entry.amount)}, account ${entry.account}, `}request ${shortRequestId(entry.request_id)}`}));
+    `${entry.amount === undefined || entry.amount === null ? "" : `${number(entry.amount)}, `}` +
+    `${entry.account === undefined || entry.account === null ? "" : `account ${accounts(entry)}, `}request ${shortRequestId(entry.request_id)}`}));
   const left = told.count - told.entries.length;
   return make("li", {}, make("p", {}, make("time", {text: timeOfDay(told.noticed_ms)}), " ", why), make("details", {},
     make("summary", {text: "What it was"}), make("ul", {}, ...lines),
@@ -118,8 +119,11 @@ function holders(call, model) {
   return names.join(", ") || "–";
 }
 
+/** The account that something is about; of a transfer both. */
+const accounts = about => about.to === null || about.to === undefined ? `${about.account}` : `${about.account} to ${about.to}`;
+
 function callRow(call, model) {
-  const account = call.account === null || call.account === undefined ? "" : ` account ${call.account}`;
+  const account = call.account === null || call.account === undefined ? "" : ` account ${accounts(call)}`;
   const what = call.what === "balance" ? "look up" : call.what;
   const amount = call.amount ? ` ${number(call.amount)},` : "";
   return {

@@ -1,4 +1,4 @@
-// The teller: look up, withdraw, deposit by hand; and load, made by the console's own clients.
+// The teller: look up, withdraw, deposit, transfer by hand; and load, made by the console's own clients.
 //
 // Rule 1: every answer is shown with its request id, and can be sent again under the same one: that is what a
 //         program does whose answer was lost. What comes back is compared, and the difference is said.
@@ -8,7 +8,7 @@ import {byId, make, mark, say} from "./elements.js";
 import {counted, micros, number, outcome, requestId} from "./wording.js";
 
 const ANSWERS = 4, SETTLES_MS = 200;
-const verbs = {balance: "Looked up", withdraw: "Withdrew", deposit: "Deposited"};
+const verbs = {balance: "Looked up", withdraw: "Withdrew", deposit: "Deposited", transfer: "Transferred"};
 
 export class Teller {
   /** `own` is where the tour looks: what was done by hand on this page. */
@@ -17,14 +17,16 @@ export class Teller {
     this.own = own;
     this.account = make("input", {id: "account", type: "number", min: 0, step: 1, value: 1, required: true, inputmode: "numeric"});
     this.amount = make("input", {id: "amount", type: "number", min: 1, step: 1, value: 10, required: true, inputmode: "numeric"});
-    this.buttons = [["balance", "Look up"], ["withdraw", "Withdraw"], ["deposit", "Deposit"]].map(([what, text]) =>
+    this.to = make("input", {id: "to-account", type: "number", min: 0, step: 1, value: 2, required: true, inputmode: "numeric"});
+    this.buttons = [["balance", "Look up"], ["withdraw", "Withdraw"], ["deposit", "Deposit"], ["transfer", "Transfer"]].map(([what, text]) =>
       make("button", {type: "submit", value: what, text, class: what === "withdraw" ? "main" : null, "aria-describedby": "teller-why"}));
     this.why = make("p", {id: "teller-why", class: "why"});
     this.answers = make("ol", {class: "answers", "aria-label": "The newest answers"});
     const form = make("form", {onsubmit: event => this.#submitted(event)},
       make("div", {class: "fields"},
         make("label", {for: "account"}, "Account", this.account),
-        make("label", {for: "amount"}, "Amount", this.amount)),
+        make("label", {for: "amount"}, "Amount", this.amount),
+        make("label", {for: "to-account"}, "Transfer to", this.to)),
       make("div", {class: "buttons"}, ...this.buttons), this.why);
     byId("teller-desk").append(form, this.answers);
   }
@@ -40,7 +42,8 @@ export class Teller {
     event.preventDefault();
     const what = event.submitter?.value ?? "balance";
     if (event.submitter?.getAttribute("aria-disabled") || this.why.textContent) return;
-    const call = {what, account: Number(this.account.value), amount: what === "balance" ? null : Number(this.amount.value), again: null};
+    const call = {what, account: Number(this.account.value), to: what === "transfer" ? Number(this.to.value) : null,
+      amount: what === "balance" ? null : Number(this.amount.value), again: null};
     this.#send(call, null);
   }
 
@@ -79,7 +82,7 @@ function inWords(call, answer) {
   if (!answer.ok) return [make("p", {text: answer.error})];
   const amount = call.what === "balance" ? "" : ` ${number(call.amount)}`;
   const done = call.what === "balance" ? `Account ${call.account} has ${number(answer.balance)}.`
-    : `${verbs[call.what]}${amount}. Account ${call.account} has ${number(answer.balance)} now.`;
+    : `${verbs[call.what]}${amount}${call.what === "transfer" ? ` to account ${call.to}` : ""}. Account ${call.account} has ${number(answer.balance)} now.`;
   const said = {
     done, declined: `Declined: ${answer.message || "the balance does not allow it"}`,
     in_doubt: "No answer came. Whether it was done is not known yet: send it again to find out.",

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bankrmi import aio, config
-from bankrmi.bank.operations import Operation, Receipt, Withdraw
+from bankrmi.bank.operations import CloseAccount, OpenAccount, Operation, Receipt, Transfer, Withdraw
 from bankrmi.errors import BankError, Refused, Unsettled
 from bankrmi.parent_death import end_with_parent
 from bankrmi.replication.sessions import new_session
@@ -130,8 +130,15 @@ class _Session:
         bank, first = self._bank, operations[0]
         if len(operations) > 1:
             return await bank.submit(operations, request_id=request_id)
-        if isinstance(first, Withdraw):
-            return await bank.withdraw(first.account, first.amount, request_id=request_id)
+        match first:
+            case Withdraw(account=account, amount=amount):
+                return await bank.withdraw(account, amount, request_id=request_id)
+            case Transfer(account=account, to=to, amount=amount):
+                return await bank.transfer(account, to, amount, request_id=request_id)
+            case OpenAccount(account=account):
+                return await bank.open_account(account, request_id=request_id)
+            case CloseAccount(account=account):
+                return await bank.close_account(account, request_id=request_id)
         return await bank.deposit(first.account, first.amount, request_id=request_id)
 
     async def _ask(self, request_id: str) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
+from bankrmi.bank.outcomes import DECLINES
 from bankrmi.replication.record import CANCELLED
 from bankrmi.robustness.chaos.figures import separate
 from bankrmi.robustness.chaos.recorded import Failover, Fault, FaultKind, MadeCall, OutcomeKind
@@ -20,7 +20,6 @@ from bankrmi.service.calls import RAISED
 
 __all__ = ["Acknowledgements", "failovers", "fault_counts", "made_calls"]
 
-_DECLINES = frozenset({INSUFFICIENT, NO_ACCOUNT, TOO_LARGE, RAISED})
 _KINDS = {"balance": "read", "withdraw": "withdrawal"}
 _MOMENT_NS = 20_000_000
 """So long an answer may be on its way when a fault hits whoever sent it."""
@@ -64,7 +63,7 @@ def _outcome(call: HistoryCall) -> OutcomeKind:
     statuses = {result.status for result in call.outcome.results}
     if CANCELLED in statuses:
         return OutcomeKind.REFUSED
-    return OutcomeKind.DECLINED if statuses <= _DECLINES else OutcomeKind.DONE
+    return OutcomeKind.DECLINED if statuses <= DECLINES | {RAISED} else OutcomeKind.DONE
 
 
 class Acknowledgements:

@@ -62,6 +62,9 @@ _PLURALS = {
     "balance": "reads",
     "withdraw": "withdrawals",
     "deposit": "deposits",
+    "transfer": "transfers",
+    "open_account": "accounts opened",
+    "close_account": "accounts closed",
     "batch": "batches",
     "outcome": "questions for an outcome",
 }

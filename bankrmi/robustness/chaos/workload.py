@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from enum import Enum
 
-from bankrmi.bank.operations import LARGEST, Deposit, Operation, Withdraw
+from bankrmi.bank.operations import LARGEST, CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
 
 __all__ = ["OPENING", "Doubt", "SessionWorkload", "Wanted"]
 
@@ -18,6 +18,10 @@ OPENING = {1: 0, 2: 50, 3: 1_000, 4: 1_000, 5: 5_000, 6: 100_000, 7: 7, 8: 80_00
 """What the bank opens with: few accounts, so that clients meet; some too small, one nearly too large."""
 
 _NO_SUCH_ACCOUNT = 404
+_COME_AND_GO = (405, 406, 407, 408)
+"""Accounts that are opened and closed: there is money on them now and then."""
+_TRANSFERS = 0.3
+_OPENED_AND_CLOSED = 0.04
 _BATCHES = (2, 4, 8, 16, 32)
 
 
@@ -63,7 +67,18 @@ class SessionWorkload:
         )
 
     def _operation(self) -> Operation:
+        chance, account = self._chance, self._account()
+        amount = chance.choice((0, 1, chance.randint(1, 100), chance.randint(1, 3_000)))
+        if chance.random() < _OPENED_AND_CLOSED:
+            kind = OpenAccount if chance.random() < 0.5 else CloseAccount
+            return kind(chance.choice((*_COME_AND_GO, *OPENING)))
+        if chance.random() < _TRANSFERS and (payee := self._account()) != account:
+            return Transfer(account, payee, amount)
+        return Withdraw(account, amount) if chance.random() < 0.5 else Deposit(account, amount)
+
+    def _account(self) -> int:
         chance = self._chance
-        account = _NO_SUCH_ACCOUNT if chance.random() < 0.02 else chance.choice(tuple(OPENING))
-        kind = Withdraw if chance.random() < 0.5 else Deposit
-        return kind(account, chance.choice((0, 1, chance.randint(1, 100), chance.randint(1, 3_000))))
+        which = chance.random()
+        if which < 0.02:
+            return _NO_SUCH_ACCOUNT
+        return chance.choice(_COME_AND_GO if which < 0.03 else tuple(OPENING))

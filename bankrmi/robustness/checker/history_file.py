@@ -5,9 +5,9 @@
      "operations":[["withdraw",1,10]]}                       (one line)
     {"event":"complete","client":"c1","call":1,"at_ns":97,"outcome":"answered","results":[[1,"done",90]]}
 
-The kinds are withdraw, deposit and batch (`operations`), balance (`account`) and outcome (`request`). The
-outcomes are answered (`results`, each [action id, status, balance]; perhaps `history`), refused (`code`),
-unreached and unknown. A call that was never completed is unknown, too.
+The kinds are withdraw, deposit, transfer, open_account, close_account and batch (`operations`), balance
+(`account`) and outcome (`request`). The outcomes are answered (`results`, each [action id, status, balance];
+perhaps `history`), refused (`code`), unreached and unknown. A call that was never completed is unknown, too.
 
 Rule 1: a history is one file, or all *.jsonl in a folder, or several of these; each file has the header.
 Rule 2: the last line of a file may be half-written (its client was killed); anything else that is malformed
@@ -43,7 +43,7 @@ from bankrmi.robustness.checker.without_collector import without_collector
 
 __all__ = ["read_history"]
 
-_CHANGES = ("withdraw", "deposit", "batch")
+_CHANGES = ("withdraw", "deposit", "transfer", "open_account", "close_account", "batch")
 _UNKNOWN = UnknownOutcome()
 _UNREACHED = UnreachedOutcome()
 
@@ -155,7 +155,7 @@ class _Reader:
         elif kind == "outcome":
             form["request"] = parse_request_id(form["request"])
         else:
-            raise _Malformed(f"'kind' is withdraw, deposit, batch, balance or outcome, not {kind!r}")
+            raise _Malformed(f"'kind' is {', '.join(_CHANGES)}, balance or outcome, not {kind!r}")
         self._open[key] = form
 
     def _forms(self, forms: Any) -> tuple[Form, ...]:

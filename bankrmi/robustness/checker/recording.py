@@ -37,7 +37,7 @@ from typing import Any
 
 from bankrmi import errors
 from bankrmi.bank.operations import Operation, Receipt
-from bankrmi.bank.outcomes import INSUFFICIENT, NO_ACCOUNT, TOO_LARGE
+from bankrmi.bank.outcomes import EXISTS, INSUFFICIENT, NO_ACCOUNT, NOT_EMPTY, TOO_LARGE
 from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.replication.record import CANCELLED, DONE
 from bankrmi.robustness.checker.history import (
@@ -60,6 +60,8 @@ _DECIDED: dict[type[BankError], str] = {
     errors.InsufficientFunds: INSUFFICIENT,
     errors.AccountNotFound: NO_ACCOUNT,
     errors.BalanceTooLarge: TOO_LARGE,
+    errors.AccountExists: EXISTS,
+    errors.AccountNotEmpty: NOT_EMPTY,
     errors.Cancelled: CANCELLED,
 }
 """Errors that are answers: they stand in the journal."""

@@ -96,18 +96,19 @@ class Replay:
 
     def _note_change(self, operation: Any, number: int) -> None:
         try:
-            key = self._model.key(operation)
+            keys = self._model.keys(operation)
         except UNREADABLE:
             return  # That is said already.
-        values = self._model.values
-        if key not in values:
-            return
-        if key not in self._changes:
-            self._changes[key] = (array("q", [0]), [self._opening.get(key)])
-        ids, history = self._changes[key]
-        if history[-1] != values[key]:
-            ids.append(number)
-            history.append(values[key])
+        for key in keys:
+            value, opening = self._model.values.get(key), self._opening.get(key)
+            if key not in self._changes:
+                if value is None and opening is None:
+                    continue  # Nobody has it: it takes no room.
+                self._changes[key] = (array("q", [0]), [opening])
+            ids, history = self._changes[key]
+            if history[-1] != value:
+                ids.append(number)
+                history.append(value)
 
 
 def _unreadable(record: Record) -> Entry:

@@ -9,6 +9,7 @@ Its files:
     once_only           bugs in doing each request once, and in failing (O1, O2, F1)
     folding             bugs in what leaves the journal, and in what is forgotten (J1, O5)
     of_services         bugs in running a class of somebody else's (S1 to S3)
+    transfers           bugs in what has two halves
     under_load          bugs in what is done when there is more to do than time (W1 to W4)
     hunting             seed after seed, until a bug is found
     two_histories       the first seed that goes wrong, and the same one with the rule in

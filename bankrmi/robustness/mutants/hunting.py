@@ -20,6 +20,7 @@ from bankrmi.robustness.mutants import (
     of_services,
     once_only,
     reading,
+    transfers,
     under_load,
 )
 from bankrmi.robustness.mutants.mutant import Mutant, in_place
@@ -40,6 +41,7 @@ MUTANTS: Mapping[str, Mutant] = {
         once_only,
         folding,
         of_services,
+        transfers,
         under_load,
     )
     for mutant in room.MUTANTS

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from bankrmi.bank.operations import Deposit, Operation, Receipt, Withdraw
+from bankrmi.bank.operations import Deposit, Operation, Receipt, Transfer, Withdraw
 from bankrmi.client import BankClient, connect
 from bankrmi.config import Configuration
 from bankrmi.errors import OperationFailed, Refused
@@ -116,7 +116,12 @@ class ClientLoad:
             self._news.notify_all()
 
 
+_TRANSFERS = 0.2
+
+
 def _operation(chance: random.Random) -> Operation:
     account = chance.randint(1, ACCOUNTS + 20)  # Some are not there: a decline is an entry like any other.
+    if chance.random() < _TRANSFERS:
+        return Transfer(account, account % ACCOUNTS + 1, chance.randint(0, 600))
     kind = Withdraw if chance.random() < 0.5 else Deposit
     return kind(account, chance.randint(0, 600))

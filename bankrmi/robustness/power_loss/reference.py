@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi.bank.accounts import Accounts
-from bankrmi.bank.forms import described
+from bankrmi.bank.outcomes import follow
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.record import DONE, Position, Record
 from bankrmi.robustness.power_loss.states import State
@@ -59,8 +59,8 @@ class Reference:
 
 def _follow(balances: dict[int, int], record: Record) -> None:
     for entry in record.entries():
-        if entry.status == DONE and isinstance(entry.result, int):
-            balances[described(entry.operation)["account"]] = entry.result
+        if entry.status == DONE:
+            follow(balances, entry)
 
 
 def read_reference(end: State, server: str, ledger: Mapping[int, int], told: Mapping[str, int]) -> Reference:

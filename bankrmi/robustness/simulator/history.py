@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bankrmi.errors import Forgotten, Stale
 from bankrmi.replication.effects import Decided, Read
-from bankrmi.replication.record import Position, Record
+from bankrmi.replication.record import CANCELLED, Position, Record, entries_of
 from bankrmi.robustness.checker.history import (
     SHOWN,
     AnsweredOutcome,
@@ -84,6 +84,8 @@ def _outcome(asked: SimulatedCall) -> Outcome:
 def copy_of(name: str, journal: SqliteJournal, model: Model, folded: Iterable[Record] = ()) -> Copy:
     """Return a server's disk; `folded` are the records up to its anchor, by whoever has seen them."""
     assert journal.opening is not None, f"{name} was never opened"
-    values = {key: journal.read(key) for key in model.values}
     records = [*folded, *journal.records(journal.anchor.action_id, _ALL)]
+    changed = (one.operation for one in entries_of(records) if one.status != CANCELLED)
+    keys = {*model.values, *(key for operation in changed for key in model.keys(operation))}
+    values = {key: value for key in sorted(keys) if (value := journal.read(key)) is not None}
     return Copy(name=name, opening=Position(0, 0, journal.opening), records=records, values=values)

@@ -5,7 +5,8 @@ After every step and every commit of a server, and whenever an answer leaves one
 - two servers can never acknowledge at the same moment; one process leads an epoch;
 - what was acknowledged is in the journal of every server that the view names, and is never anything else;
 - no request is decided twice, or after a newer one of its session;
-- every operation comes to what a plain model comes to, and so are the accounts;
+- every operation comes to what a plain model comes to, and so are the accounts; money comes and goes only by
+  deposits and withdrawals, and the total that is kept is the sum of all accounts;
 - what leaves a journal was acknowledged, and what is kept of it adds up to the same;
 - what somebody was told is forgotten is never done afterwards;
 - an epoch that was adopted durably is never forgotten by the disk that adopted it, and nobody speaks in an
@@ -23,6 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.statements import TOTAL
 from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.effects import Decided, IsForgotten, IsStale, Read, Reply
 from bankrmi.replication.messages import Acknowledged, Checkpoint
@@ -50,6 +53,7 @@ class PromiseMonitor:
         self._leaders: dict[tuple[str, int], str] = {}  # By history and epoch.
         self._model = cluster.workload.model()
         self._records: RecordCheck | None = None
+        self._keys = set(self._model.values)  # All that there ever was, be it gone or not.
         self.acknowledged: list[bytes] = []  # Digests of records, by operation; action id 1 comes first.
         self.records: list[Record] = []  # All that are acknowledged.
         self.newest = _NOTHING
@@ -195,6 +199,7 @@ class PromiseMonitor:
                 "safety", f"request {session}:{sequence} is done, and somebody was told that it is forgotten"
             )
         self._records.take(record)
+        self._keys |= self._model.values.keys()
 
     def folded(self, server: SimulatedServer, journal: SqliteJournal, records: Sequence[Record]) -> None:
         """These records left a journal: from here on they count as acknowledged."""
@@ -224,12 +229,21 @@ class PromiseMonitor:
         """Compare the accounts of a copy that holds just what is acknowledged."""
         if server.journal.tip != self.newest:
             return
-        for key, value in self._model.values.items():
-            held = server.journal.read(key)
+        journal, values = server.journal, {}
+        for key in self._keys:
+            value, held = self._model.values.get(key), journal.read(key)
             if held != value:
                 raise SimulationFailure(
                     "safety", f"{key} holds {held} on {server.name}, and the journal adds up to {value}"
                 )
+            if held is not None:
+                values[key] = held
+        for sentence in self._model.audit(values):
+            raise SimulationFailure("safety", f"on {server.name}, {sentence}")
+        if isinstance(journal.machine, Accounts) and journal.read(TOTAL) != sum(values.values()):
+            raise SimulationFailure(
+                "safety", f"{server.name} says that all accounts hold {journal.read(TOTAL)}: {values}"
+            )
         if wrong := self._cluster.workload.wrong_state(self._model, server.name, server.journal):
             raise SimulationFailure("safety", wrong)
 

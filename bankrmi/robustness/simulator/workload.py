@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import Form, form_of
-from bankrmi.bank.operations import Deposit, Withdraw
+from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import Position
 from bankrmi.robustness.checker.history import HistoryCall
@@ -31,6 +31,10 @@ __all__ = ["LEDGER", "BankWorkload", "BrokenWorkload", "MethodCounts", "Talk", "
 _ERRORS_SHOWN = 5
 
 LEDGER = {1: 100, 2: 300, 3: 450}
+_NO_SUCH_ACCOUNT = 404
+_COMES_AND_GOES = 405
+"""Without money, so that it can be closed again and again."""
+_ACCOUNTS = [*LEDGER, _NO_SUCH_ACCOUNT]
 
 
 class BrokenWorkload(ConfigurationError):
@@ -136,11 +140,18 @@ class BankWorkload(Workload):
         return BankModel(LEDGER)
 
     def operation(self, chance: random.Random) -> Form:
-        """Draw a withdrawal or a deposit; some come to nothing."""
-        account = chance.choice([*LEDGER, 404])
+        """Draw a withdrawal, a deposit, a transfer (one in six), or the opening or closing of an account."""
+        account = chance.choice(_ACCOUNTS)
         amount = chance.choice([0, 1, 10, 50, 1000])
-        kind = Withdraw if chance.random() < 0.5 else Deposit
-        return form_of(kind(account, amount))
+        drawn = 10 * chance.random()
+        if drawn >= 9.6:
+            account = _COMES_AND_GOES if account == _NO_SUCH_ACCOUNT or int(1000 * drawn) % 2 else account
+            return form_of(CloseAccount(account) if drawn >= 9.8 else OpenAccount(account))
+        if 4 <= drawn < 5 or drawn >= 9:
+            others = [one for one in _ACCOUNTS if one != account]
+            return form_of(Transfer(account, others[int(10 * drawn) % len(others)], amount))
+        operation: Operation = Withdraw(account, amount) if drawn < 5 else Deposit(account, amount)
+        return form_of(operation)
 
     def query(self, chance: random.Random) -> Any:
         """Draw an account."""

@@ -1,0 +1,290 @@
+"""The database: each group one transaction, repeated until it is known what came of it.
+
+Rule 1: what can be repeated is repeated here, with pauses that grow: a failure to serialize, a deadlock, a
+        request that somebody else has just recorded, a connection that broke. Nobody is told of it.
+Rule 2: whether a transaction whose connection broke was committed, the next one finds out: it reads the
+        requests before it decides them, and waits for locks that the broken one may still hold.
+Rule 3: a try has so many seconds. Then the connection is hung up, as if its cable was cut; nothing is
+        cancelled. A PostgreSQL that is asked to cancel a commit which waits for its synchronous standby calls
+        it done, though it is on one disk only (PostgreSQL 15, `SyncRepWaitForLSN`), and psycopg asks for that
+        whenever a task is cancelled.
+Rule 4: after a crash PostgreSQL shows what is on its own disk, whether its standby has it or not. So a new
+        connection begins with a commit of its own, which waits for all that was written before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import re
+import secrets
+import socket
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from bankrmi.bank.accounts import fingerprint
+from bankrmi.database_url import database_in_words
+from bankrmi.engine.deciding import AccountState, Decisions, RequestId, WantedRequest, accounts_of, decide
+from bankrmi.engine.records import EngineRecord
+from bankrmi.engine.tables import BEGIN, COMMIT, ROLLBACK, Statements
+from bankrmi.errors import ConfigurationError
+
+__all__ = ["EngineDatabase"]
+
+log = structlog.get_logger("bankrmi.engine")
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # What it warns of is repeated here, and said once.
+
+_AT_ONCE_AGAIN = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,
+    errors.LockNotAvailable,
+    errors.DuplicateSchema,
+    errors.DuplicateTable,
+    errors.DuplicateObject,
+    errors.InternalError_,  # "tuple concurrently updated": two make the same tables.
+)
+"""The database is well: another transaction was there first."""
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError)
+_NOT_LET_IN = re.compile(r'(?:role|database) ".*" does not exist|authentication failed|no pg_hba\.conf entry')
+"""Whoever is not let in is told by these words alone: libpq gives no code for them."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
+_CONNECT_S = 3
+_HUNG_UP_S = 1.0
+"""Within this, a task notices that its connection is gone."""
+
+Connection = psycopg.AsyncConnection[Any]
+Done = TypeVar("Done")
+
+_SETTINGS = {
+    "autocommit": True,
+    "prepare_threshold": None,  # What is prepared in a pipeline that fails is there for psycopg alone.
+    "connect_timeout": _CONNECT_S,
+    "application_name": "bankrmi",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "target_session_attrs": "read-write",
+}
+
+
+class EngineDatabase:
+    """What one server asks of the database of its service."""
+
+    def __init__(self, url: str, service: str, *, try_s: float) -> None:
+        """A try takes `try_s` seconds at most. There are as many connections as calls at a time."""
+        self._url = url
+        self._in_words = database_in_words(url)
+        self._statements = Statements(service)
+        self._try_s = try_s
+        self._idle: list[Connection] = []
+        self.history = ""
+        """Drawn when the bank was opened; empty before `open`."""
+        self.why_away = ""
+        """Why the last try came to nothing; empty while the database answers."""
+
+    async def open(self, ledger: Mapping[int, int]) -> None:
+        """Make the tables, and open the bank with the ledger, unless that was done before.
+
+        Waits for the database. Raises ConfigurationError if it does not let us in.
+        """
+        opened = await self._again_and_again(lambda connection: self._open(connection, ledger), lambda: True)
+        assert opened is not None
+        self.history = opened
+        await self._again_and_again(self._touch, lambda: True)
+
+    async def close(self) -> None:
+        """Hang up."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def decide(
+        self, group: Sequence[WantedRequest], still_wanted: Callable[[], bool]
+    ) -> Mapping[RequestId, EngineRecord] | None:
+        """Return what came of each request, once it is durable; None if nobody waits any more."""
+        return await self._again_and_again(lambda connection: self._decide(connection, group), still_wanted)
+
+    async def balances(
+        self, accounts: Sequence[int], still_wanted: Callable[[], bool]
+    ) -> Mapping[int, AccountState] | None:
+        """Return the accounts that there are, as they are now; None if nobody waits any more."""
+        return await self._again_and_again(lambda connection: self._read(connection, accounts), still_wanted)
+
+    async def total(self, still_wanted: Callable[[], bool]) -> int | None:
+        """Return what all accounts hold together at one moment; None if nobody waits any more."""
+        return await self._again_and_again(self._sum, still_wanted)
+
+    # -- one try ---------------------------------------------------------------------------------
+
+    async def _open(self, connection: Connection, ledger: Mapping[int, int]) -> str:
+        statements = self._statements
+        with suppress(errors.UndefinedTable):  # Whoever may use the tables need not be allowed to make them.
+            found = await connection.execute(statements.history)
+            row = await found.fetchone()
+            if row is not None:
+                return str(row[0])
+        for statement in statements.make:
+            await connection.execute(statement)
+        await connection.execute(BEGIN)
+        opened = await connection.execute(statements.open, (secrets.token_hex(8), fingerprint(ledger)))
+        row = await opened.fetchone()
+        if row is None:
+            await connection.execute(ROLLBACK)
+            found = await connection.execute(statements.history)
+            row = await found.fetchone()
+            assert row is not None
+            return str(row[0])
+        async with connection.cursor() as cursor, cursor.copy(statements.accounts_in) as copy:
+            for account, balance in sorted(ledger.items()):
+                await copy.write_row((account, balance, 0))
+        await connection.execute(COMMIT)
+        return str(row[0])
+
+    async def _decide(
+        self, connection: Connection, group: Sequence[WantedRequest]
+    ) -> Mapping[RequestId, EngineRecord]:
+        statements = self._statements
+        sessions = [wanted.request[0] for wanted in group]
+        sequences = [wanted.request[1] for wanted in group]
+        async with connection.pipeline():
+            await connection.execute(BEGIN)
+            found = await connection.execute(statements.recorded, (sessions, sequences))
+            locked = await connection.execute(statements.locked, (accounts_of(group),))
+            recorded = {
+                (row[0], row[1]): EngineRecord(row[2], row[3], tuple(row[4]))
+                for row in await found.fetchall()
+            }
+            accounts = {row[0]: AccountState(row[1], row[2]) for row in await locked.fetchall()}
+        decisions = decide(group, recorded, accounts)
+        async with connection.pipeline():
+            if decisions.new:
+                await self._write(connection, decisions)
+            await connection.execute(COMMIT)
+        return decisions.records
+
+    async def _write(self, connection: Connection, decisions: Decisions) -> None:
+        statements = self._statements
+        if decisions.changed:
+            ids = [*decisions.changed]
+            states = [*decisions.changed.values()]
+            columns = (ids, [state.balance for state in states], [state.action_id for state in states])
+            await connection.execute(statements.change, columns)
+            await connection.execute(statements.note, tuple(map(list, zip(*decisions.entries, strict=True))))
+        async with connection.cursor() as cursor:
+            rows = []
+            for request in decisions.new:
+                record = decisions.records[request]
+                rows.append((*request, record.operations, record.outcomes, list(record.action_ids)))
+            await cursor.executemany(statements.record, rows)
+
+    async def _read(self, connection: Connection, accounts: Sequence[int]) -> Mapping[int, AccountState]:
+        found = await connection.execute(self._statements.balances, (list(accounts),))
+        return {row[0]: AccountState(row[1], row[2]) for row in await found.fetchall()}
+
+    async def _sum(self, connection: Connection) -> int:
+        found = await connection.execute(self._statements.total)
+        row = await found.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    # -- again -----------------------------------------------------------------------------------
+
+    async def _again_and_again(
+        self, attempt: Callable[[Connection], Coroutine[Any, Any, Done]], still_wanted: Callable[[], bool]
+    ) -> Done | None:
+        """Return what an attempt returns, sooner or later; None if nobody wants it any more."""
+        pause_s = _FIRST_PAUSE_S
+        while still_wanted():
+            try:
+                connection = self._idle.pop() if self._idle else await self._connected()
+                try:
+                    done = await self._in_time(connection, attempt(connection))
+                finally:
+                    if not connection.closed:
+                        self._idle.append(connection)
+                self._is_back()
+                return done
+            except _AT_ONCE_AGAIN:
+                pause_s = min(pause_s, 8 * _FIRST_PAUSE_S)
+            except _AWAY as error:
+                self._is_away(error)
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # So that two do not meet again and again.
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        return None
+
+    async def _connected(self) -> Connection:
+        try:
+            new = await psycopg.AsyncConnection.connect(self._url, **_SETTINGS)  # type: ignore[arg-type]
+        except psycopg.OperationalError as error:
+            if _NOT_LET_IN.search(str(error)) and not self.history:  # Later on it may pass.
+                raise ConfigurationError(
+                    f"the database {self._in_words} does not let us in: {_first_line(error)}"
+                ) from None
+            raise
+        if self.history:
+            try:
+                await self._in_time(new, self._touch(new))
+            except BaseException:
+                await new.close()
+                raise
+        return new
+
+    async def _touch(self, connection: Connection) -> None:
+        """Commit something: what is seen from now on is durable wherever it has to be (rule 4)."""
+        await connection.execute(self._statements.touch)
+
+    async def _in_time(self, connection: Connection, attempt: Coroutine[Any, Any, Done]) -> Done:
+        """Return what it returns; hang up if that takes too long, or if we are to end (rule 3)."""
+        trying = asyncio.ensure_future(attempt)
+        try:
+            await asyncio.wait({trying}, timeout=self._try_s)
+        finally:
+            if not trying.done():
+                _hang_up(connection)
+                await asyncio.wait({trying}, timeout=_HUNG_UP_S)
+            if not trying.done() or (trying.exception() is not None and not await _rolled_back(connection)):
+                await connection.close()
+        if not trying.done():
+            raise TimeoutError("it does not answer")
+        return trying.result()
+
+    def _is_away(self, error: Exception) -> None:
+        why = _first_line(error)
+        if not self.why_away:
+            log.warning("the database does not answer", database=self._in_words, why=why)
+        self.why_away = why
+
+    def _is_back(self) -> None:
+        if self.why_away:
+            self.why_away = ""
+            log.info("the database answers again", database=self._in_words)
+
+
+def _hang_up(connection: Connection) -> None:
+    """Have the other side hear no more of us, and whoever waits for it here notice that it is gone."""
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as there:
+        there.shutdown(socket.SHUT_RDWR)
+
+
+async def _rolled_back(connection: Connection) -> bool:
+    """Leave nothing half done on a connection; return whether it is good for more."""
+    status = connection.info.transaction_status
+    if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        with suppress(psycopg.Error, TimeoutError):
+            async with asyncio.timeout(_HUNG_UP_S):
+                await connection.execute(ROLLBACK)
+            return True
+    return status is TransactionStatus.IDLE
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,201 @@
+"""The process of a server whose accounts are in a database: put together, run, ended in good order.
+
+Rule 1: it listens once the database has been reached and the bank is open there.
+Rule 2: SIGTERM and SIGINT end it at once: there is nothing to hand over. SIGHUP opens the log again.
+Rule 3: a server that may not use the database ends with a sentence; one that does not reach it waits, and
+        says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from typing import Any, NoReturn
+
+import structlog
+
+from bankrmi import signals
+from bankrmi.bank.ledger_file import read_ledger
+from bankrmi.config import Configuration
+from bankrmi.database_url import database_in_words
+from bankrmi.engine.database import EngineDatabase
+from bankrmi.engine.driver import EngineDriver
+from bankrmi.errors import BankError, ConfigurationError
+from bankrmi.event_loop import run as run_loop
+from bankrmi.logging_setup import configure, reopen_log
+from bankrmi.own_credentials import own_credentials
+from bankrmi.parent_death import end_with_parent
+from bankrmi.readiness import say_awaiting, say_ready
+from bankrmi.rmi import Daemon
+from bankrmi.server.account import ACCOUNT_ID, AccountObject
+from bankrmi.server.admission import Admission
+from bankrmi.server.clock import now_ms
+from bankrmi.server.derived_settings import limits_of, rates_of
+from bankrmi.server.naming import Naming
+from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
+from bankrmi.service_manager import ServiceManager
+
+__all__ = ["run"]
+
+log = structlog.get_logger("bankrmi.engine")
+
+_DONE, _ERROR, _USAGE = 0, 1, 2
+_TICK_SECONDS = 0.02
+_CERTIFICATES_SECONDS = 1.0
+_WRITERS = 4
+"""Groups that are under way at a time: each is a connection, and one more is for reads."""
+
+
+def run(
+    configuration: Configuration,
+    name: str,
+    *,
+    log_json: bool = False,
+    parent_pid: int | None = None,
+    ready_fd: int | None = None,
+) -> int:
+    """Run one server until told to stop; return the exit code."""
+    os.umask(0o077)
+    end_with_parent(parent_pid)
+    configure(log_json, name)
+    try:
+        process = _Process(configuration, name)
+        signals.hold()
+        run_loop(process.serve(ready_fd))
+    except ConfigurationError as error:
+        log.error(error.message)
+        return _USAGE
+    except BankError as error:
+        log.error(error.message)
+        say_awaiting(ready_fd, error)
+        return _ERROR
+    return _DONE
+
+
+class _Process:
+    """All parts of one server."""
+
+    def __init__(self, configuration: Configuration, name: str) -> None:
+        assert configuration.engine is not None
+        if name not in configuration.servers:
+            known = ", ".join(configuration.servers)
+            raise ConfigurationError(f"there is no server {name} in {configuration.path}: it names {known}")
+        self._configuration = configuration
+        self._name = name
+        self._ledger = read_ledger(configuration.ledger)
+        self._credentials = own_credentials(configuration, "server", name)
+        self._manager = ServiceManager()
+        self._start_id = secrets.token_hex(8)
+        self._in_words = database_in_words(configuration.engine)
+
+    async def serve(self, ready_fd: int | None) -> None:
+        """Serve until a signal or a failure; raise what went wrong."""
+        configuration, name = self._configuration, self._name
+        assert configuration.engine is not None
+        stop = asyncio.Event()
+        signals.deliver({signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: reopen_log})
+        stopping = asyncio.create_task(stop.wait())
+        try_s = configuration.client.timeout_ms / 1000
+        database = self._database = EngineDatabase(configuration.engine, configuration.service, try_s=try_s)
+        driver = self._driver = EngineDriver(database, writers=_WRITERS)
+        admission = self._admission()
+        daemon = Daemon(
+            limits_of(configuration),
+            lambda: {"server": name, "start_id": self._start_id, "settings": {}},
+            servers=configuration.servers,
+            credentials=self._credentials,
+        )
+        daemon.register(ACCOUNT_ID + name, self._account(admission))
+        naming = Naming(configuration, name, self._start_id, lambda: database.history, self._credentials)
+        try:
+            if not await self._opened(stopping):
+                return
+            await daemon.listen(configuration.listens_at(name))
+            log.info("listening", address=configuration.listens_at(name), database=self._in_words)
+            driver.start()
+            naming.open()
+            self._manager.say_ready()
+            say_ready(ready_fd, server=name, address=configuration.servers[name], role="serving")
+            tending = asyncio.create_task(self._tend(admission, daemon))
+            watched: set[asyncio.Future[Any]] = {stopping, driver.failed, tending}
+            ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            tending.cancel()
+            for one in ended:
+                one.result()
+            self._manager.say_stopping()
+        finally:
+            naming.close()
+            await daemon.close()
+            await driver.stop()
+            await database.close()
+        log.info("stopped")
+
+    async def _opened(self, stopping: asyncio.Task[bool]) -> bool:
+        """Reach the database, and open the bank there unless it is open; return False if told to stop."""
+        opening = asyncio.create_task(self._database.open(self._ledger))
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            opening.cancel()
+            return False
+        opening.result()
+        self._ledger = {}  # It may be large, and is of no use any more.
+        return True
+
+    async def _tend(self, admission: Admission, daemon: Daemon) -> None:
+        """Look after those who wait too long, and after certificates, again and again."""
+        looked_s = asyncio.get_running_loop().time()
+        while True:
+            admission.give_up_overdue()
+            self._manager.tick()
+            now_s = asyncio.get_running_loop().time()
+            if self._credentials is not None and now_s - looked_s > _CERTIFICATES_SECONDS:
+                looked_s = now_s
+                self._credentials.look()
+                daemon.cut_refused()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _admission(self) -> Admission:
+        limits, timeout_ms = self._configuration.limits, self._configuration.client.timeout_ms
+        return Admission(
+            self._driver.take,
+            lambda _query, _seen: None,  # Every read asks the database.
+            now_ms=now_ms,
+            room=WaitingRoom(limits.waiting_bytes, slow_ms=SLOW_SHARE * timeout_ms),
+            rates=rates_of(self._configuration),
+            operations_per_request=limits.operations_per_request,
+            timeout_ms=timeout_ms,
+        )
+
+    def _account(self, admission: Admission) -> AccountObject:
+        configuration = self._configuration
+        return AccountObject(
+            admission,
+            self._status,
+            addresses=configuration.servers,
+            operations_per_request=configuration.limits.operations_per_request,
+            journal=_no_journal,
+        )
+
+    def _status(self) -> dict[str, Any]:
+        """Return what this server says of itself."""
+        configuration, database = self._configuration, self._database
+        return {
+            "server": self._name,
+            "service": configuration.service,
+            "role": "serving",
+            "why": f"the database does not answer: {database.why_away}" if database.why_away else None,
+            "pid": os.getpid(),
+            "address": configuration.servers[self._name],
+            "listens_at": configuration.listens_at(self._name),
+            "database": self._in_words,
+            "database_answers": not database.why_away,
+            "history": database.history,
+            "waiting": self._driver.queued,
+            "start_id": self._start_id,
+        }
+
+
+def _no_journal() -> NoReturn:
+    raise AssertionError("there is no journal of all accounts where a database keeps them")

@@ -1,0 +1,153 @@
+"""The tables as a migration found them, kept in the same database until nobody takes the migration back (S7).
+
+A changeset knows of rows, and not of tables. So before a migration begins, the rows of all tables of the
+service are copied into tables of ours, by SQLite itself, and what was said to make them; all in the
+transaction of the record.
+
+Rule 1: taken back, every table is as it was: rows, row ids, indexes, triggers and views.
+Rule 2: one migration is kept at a time: the one before is acknowledged when the next one is decided (S6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+import apsw
+import msgpack
+
+from bankrmi.service.tables import KEPT_TABLES, is_own, quoted, table_names
+
+__all__ = ["digests_of_tables", "forget_tables", "keep_tables", "put_tables_back", "tables_are_kept"]
+
+_SCHEMA = (
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'table'"
+    " ORDER BY rowid"
+)
+_TABLES = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL ORDER BY rowid"
+_NOTE = f"INSERT INTO {KEPT_TABLES} VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - ours
+_ROWS_AT_ONCE = 500
+_DIGEST_BYTES = 8
+
+
+def tables_are_kept(database: apsw.Connection) -> bool:
+    """Whether a migration could be taken back."""
+    return bool(
+        database.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (KEPT_TABLES,)).get
+    )
+
+
+def keep_tables(database: apsw.Connection) -> None:
+    """Copy the tables of the service, in the transaction that is open."""
+    forget_tables(database)
+    database.execute(
+        f"CREATE TABLE {KEPT_TABLES} (number INTEGER PRIMARY KEY, type TEXT NOT NULL, name TEXT NOT NULL,"
+        " sql TEXT NOT NULL, columns TEXT NOT NULL)"
+    )
+    tables: list[Any] = [row for row in database.execute(_TABLES) if not _is_not_its(row[0])]
+    others: list[Any] = [
+        row for row in database.execute(_SCHEMA) if not _is_not_its(row[1]) and not is_own(row[2])
+    ]
+    number = 0
+    for name, sql in tables:
+        number += 1
+        columns = _columns(database, name)
+        database.execute(_NOTE, (number, "table", name, sql, ", ".join(columns)))
+        kept = f"{KEPT_TABLES}_{number}"  # Its columns have no types: what is in them stays what it is.
+        database.execute(f"CREATE TABLE {kept} ({', '.join(f'c{place}' for place in range(len(columns)))})")
+        database.execute(f"INSERT INTO {kept} SELECT {', '.join(columns)} FROM {quoted(name)}")  # noqa: S608 - names of SQLite's own
+    for kind, name, _, sql in others:
+        number += 1
+        database.execute(_NOTE, (number, kind, name, sql, ""))
+
+
+def _is_not_its(name: str) -> bool:
+    return is_own(name) or name.startswith("sqlite_")
+
+
+def _columns(database: apsw.Connection, table: str) -> list[str]:
+    """Return what a row of a table is made again of, as SQL: the row id, if it has one of its own, and
+    columns."""
+    listed: list[Any] = database.execute(
+        "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (table,)
+    ).fetchall()
+    names = [quoted(name) for name, _, _, hidden in listed if not hidden]
+    without = database.execute(
+        "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)
+    ).get
+    key = [kind for _, kind, pk, _ in listed if pk]
+    is_row_id = len(key) == 1 and key[0].upper() == "INTEGER"
+    taken = {name.lower() for name, *_ in listed}
+    own = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
+    if without or is_row_id or own is None:
+        return names
+    return [own, *names]
+
+
+def put_tables_back(database: apsw.Connection) -> None:
+    """Make the tables of the service what they were when they were kept, in the transaction that is open."""
+    database.execute("PRAGMA defer_foreign_keys = 1")
+    kept: list[Any] = database.execute(
+        f"SELECT number, type, name, sql, columns FROM {KEPT_TABLES} ORDER BY number"  # noqa: S608 - ours
+    ).fetchall()
+    _drop_everything(database)
+    tables = [row for row in kept if row[1] == "table"]
+    for _, _, _, sql, _ in tables:
+        database.execute(sql)
+    database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+    try:
+        for number, _, name, _, columns in tables:
+            into, source = f"{quoted(name)} ({columns})", f"{KEPT_TABLES}_{number}"
+            database.execute(f"INSERT INTO {into} SELECT * FROM {source}")  # noqa: S608 - names of SQLite's own
+    finally:
+        database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
+    for _, kind, _, sql, _ in kept:
+        if kind != "table":
+            database.execute(sql)
+    forget_tables(database)
+
+
+def _drop_everything(database: apsw.Connection) -> None:
+    """Drop what is the service's: what rests on tables before the tables."""
+    found: list[Any] = database.execute(
+        "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view', 'table')"
+    ).fetchall()
+    for kind in ("trigger", "view", "table"):
+        for its_kind, name in found:
+            if its_kind == kind and not _is_not_its(name):
+                database.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
+
+
+def forget_tables(database: apsw.Connection) -> None:
+    """Drop what was kept: nobody takes it back any more."""
+    kept: list[Any] = database.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE ?", (f"{KEPT_TABLES}%",)
+    ).fetchall()
+    for (name,) in kept:
+        database.execute(f"DROP TABLE {quoted(name)}")
+
+
+def digests_of_tables(database: apsw.Connection) -> dict[str, str]:
+    """Return a digest of every table of the service, columns and rows, and one of what else was made
+    (`*`)."""
+    digests = {name: _digest_of(database, name) for name in table_names(database)}
+    others: list[Any] = database.execute(
+        "SELECT type, name, tbl_name FROM sqlite_schema WHERE type <> 'table' ORDER BY type, name"
+    ).fetchall()
+    made = [row for row in others if not _is_not_its(row[1]) and not is_own(row[2])]
+    return {**digests, "*": blake2b(msgpack.packb(made), digest_size=_DIGEST_BYTES).hexdigest()}
+
+
+def _digest_of(database: apsw.Connection, table: str) -> str:
+    columns: list[Any] = database.execute(
+        'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid', (table,)
+    ).fetchall()
+    digest = blake2b(msgpack.packb(columns), digest_size=_DIGEST_BYTES)
+    key = sorted((pk, name) for name, _, _, pk, _ in columns if pk)
+    order = ", ".join(quoted(name) for _, name in key)
+    rows: Iterator[Any] = database.execute(f"SELECT * FROM {quoted(table)} ORDER BY {order}")  # noqa: S608 - names of SQLite's own
+    while piece := list(islice(rows, _ROWS_AT_ONCE)):
+        digest.update(msgpack.packb(piece))
+    return digest.hexdigest()

@@ -1,0 +1,200 @@
+"""Servers on a real PostgreSQL: killed, paused, handed over, under load; and what people see of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import Pyro5.api
+import pytest
+
+from bankrmi.errors import AccountNotFound, Cancelled, InDoubt, InsufficientFunds, InvalidRequest, Unreached
+from tests.engine.load import at_work, check
+from tests.engine.postgresql import PostgreSql, needs_postgresql
+from tests.system.cluster import LEDGER, Cluster
+from tests.system.commands import bankrmi
+
+pytestmark = needs_postgresql
+
+PATIENT = {"timeout_ms": 30_000}
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[PostgreSql]:
+    with PostgreSql() as running:
+        yield running
+
+
+@pytest.fixture
+def two_databases() -> Iterator[PostgreSql]:
+    with PostgreSql(standby=True) as running:
+        yield running
+
+
+def test_everything_that_a_bank_answers_is_answered_by_each_server(
+    database: PostgreSql, tmp_path: Path
+) -> None:
+    with Cluster(tmp_path, engine=database.url) as cluster:
+        cluster.start_all()
+        bank = cluster.client(timeout=30)
+        assert bank.balance(2).balance == LEDGER[2]
+        assert (bank.withdraw(2, 10).balance, bank.deposit(2, 1).action_id) == (LEDGER[2] - 10, 2)
+        with pytest.raises(InsufficientFunds) as declined:
+            bank.withdraw(1, 10_000)
+        assert declined.value.details["balance"] == LEDGER[1]
+        with pytest.raises(AccountNotFound):
+            bank.balance(999)
+        assert bank.transfer(2, 3, 7).balance == LEDGER[2] - 16
+        assert bank.transfer(3, 2, 7).balance == LEDGER[3]
+        with pytest.raises(InsufficientFunds):
+            bank.transfer(1, 2, 10_000)
+        assert (bank.open_account(77).balance, bank.deposit(77, 1).balance) == (0, 1)
+        assert (bank.withdraw(77, 1).balance, bank.close_account(77).balance) == (0, 0)
+        with pytest.raises(AccountNotFound):
+            bank.balance(77)
+        assert bank.total().total == sum(LEDGER.values()) - 9
+        with pytest.raises(InvalidRequest, match="no statements"):
+            bank.statement(2)
+        first = bank.withdraw(3, 5, request_id="again:1")
+        assert bank.withdraw(3, 5, request_id="again:1") == first
+        with pytest.raises(InvalidRequest, match="used before, for another operation"):
+            bank.withdraw(3, 6, request_id="again:1")
+        with pytest.raises(Cancelled):
+            bank.outcome("never:1")
+        with pytest.raises(Cancelled):
+            bank.withdraw(3, 5, request_id="never:1")
+        assert bank.outcome("again:1") == [first]
+
+        for server in cluster.servers:
+            address = cluster.configuration.servers[server]
+            with Pyro5.api.Proxy(f"PYRO:bankrmi.account.{server}@{address}") as plain:
+                assert plain.balance(3)["balance"] == LEDGER[3] - 5
+                assert plain.status()["role"] == "serving"
+        with Pyro5.api.Proxy(f"PYRO:Pyro.NameServer@{cluster.configuration.nameserver}") as names:
+            serving = names.yplookup(meta_all=["service:account", "role:primary"])
+            assert sorted(serving) == [f"bankrmi.account.{server}" for server in cluster.servers]
+
+        _commands(cluster)
+        _a_server_dies(cluster)
+    again = tmp_path / "again"  # The bank is open: another ledger changes nothing.
+    with Cluster(again, engine=database.url, ledger={1: 7}) as cluster:
+        cluster.start_all()
+        assert cluster.client(timeout=30).balance(3).balance == LEDGER[3] - 5
+
+
+def _commands(cluster: Cluster) -> None:
+    shown = bankrmi(cluster, "status")
+    assert shown.stdout.startswith("service account: 2 of 2 servers answer; the accounts are in postgres at ")
+    assert bankrmi(cluster, "status", "--check").returncode == 0
+    found = json.loads(bankrmi(cluster, "status", "--json").stdout)
+    assert [one["database_answers"] for one in found["servers"]] == [True, True]
+    assert bankrmi(cluster, "balance", "4").stdout == f"Current balance: {LEDGER[4]}\n"
+    for command in (["switchover", "--yes"], ["history"], ["server", "remove", "s2", "--yes"], ["doctor"]):
+        refused = bankrmi(cluster, *command)
+        assert refused.returncode == 2, (command, refused)
+        assert "names an engine" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def _a_server_dies(cluster: Cluster) -> None:
+    bank = cluster.client(timeout=30)
+    bank.deposit(6, 1)
+    for number in range(2, 6):
+        cluster.kill("s1" if number % 2 else "s2")
+        assert bank.deposit(6, 1).balance == number
+        cluster.start("s1" if number % 2 else "s2")
+
+
+def test_servers_and_their_database_are_killed_under_load_and_nothing_is_lost_or_done_twice(
+    database: PostgreSql, tmp_path: Path
+) -> None:
+    database.ask("DROP SCHEMA IF EXISTS bankrmi_account CASCADE")
+    with Cluster(tmp_path, engine=database.url, servers=3, client=PATIENT) as cluster:
+        cluster.start_all()
+
+        async def misfortunes() -> None:
+            async with at_work(cluster.config, clients=8) as work:
+                await work.until(100)
+                for victim in cluster.servers:
+                    cluster.kill(victim)
+                    await work.until(60)
+                    cluster.start(victim)
+                database.kill("primary")
+                database.start("primary")
+                await work.until(100)
+                cluster.kill("s1")
+                database.kill("primary")
+                database.start("primary")
+                await work.until(60)
+            check(work, database)
+            assert not work.doubtful, "there was time enough for an answer to all"
+
+        asyncio.run(misfortunes())
+
+
+@pytest.mark.long
+def test_what_was_acknowledged_is_there_when_the_standby_of_the_database_takes_over(
+    two_databases: PostgreSql, tmp_path: Path
+) -> None:
+    database = two_databases
+    with Cluster(tmp_path, engine=database.url, client=PATIENT) as cluster:
+        cluster.start_all()
+
+        async def handed_over() -> None:
+            async with at_work(cluster.config, clients=8) as work:
+                await work.until(200)
+                database.kill("primary")
+                database.promote()
+                await work.until(200)
+            check(work, database, of="standby")
+
+        asyncio.run(handed_over())
+
+
+@pytest.mark.long
+def test_what_only_one_disk_has_is_acknowledged_by_nobody(two_databases: PostgreSql, tmp_path: Path) -> None:
+    """A commit that waits for its standby is not cancelled: cancelled, PostgreSQL would call it done."""
+    database = two_databases
+    with Cluster(tmp_path, engine=database.url, client={"timeout_ms": 1_500}) as cluster:
+        cluster.start_all()
+        bank = cluster.client(timeout=5)
+        bank.deposit(5, 1)
+        database.pause("standby")
+        with pytest.raises(InDoubt) as doubt:  # Several tries of the server's, each of which it gives up.
+            bank.deposit(5, 100)
+        with pytest.raises((InDoubt, Unreached)):
+            bank.outcome(str(doubt.value.request_id))
+        database.kill("primary")  # When it is back it shows what is on its own disk, and waits for nobody.
+        database.start("primary")
+        with pytest.raises((InDoubt, Unreached)):
+            bank.outcome(str(doubt.value.request_id))
+        database.resume("standby")
+        settled = cluster.client(timeout=30).outcome(str(doubt.value.request_id))
+        assert [one.balance for one in settled] == [LEDGER[5] + 101]
+
+
+def test_who_may_not_use_the_database_ends_with_a_sentence_and_without_the_password(
+    database: PostgreSql, tmp_path: Path
+) -> None:
+    other = database.url.replace("postgres@", "nobody:secret@")
+    with Cluster(tmp_path, engine=other) as cluster:
+        ended = bankrmi(cluster, "server", "s1")
+        assert ended.returncode == 2
+        assert "does not let us in" in ended.stderr
+        assert "secret" not in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_a_configuration_of_both_kinds_is_refused(tmp_path: Path) -> None:
+    more = {"witness": "127.0.0.1:9999", "copies_min": 2, "journal": {"keep_days": 1}}
+    (tmp_path / "config.yaml").write_text(
+        "engine: postgresql://anna:secret@db1/bank\nnameserver: 127.0.0.1:9\nservers: {s1: '127.0.0.1:8', "
+        "s2: '127.0.0.1:7'}\n" + "".join(f"{key}: {value!r}\n" for key, value in more.items())
+    )
+    ended = bankrmi(tmp_path / "config.yaml", "status")
+    assert ended.returncode == 2
+    for part in ("witness keeps the view", "copies_min counts", "journal is that of", "sslmode=verify-full"):
+        assert part in ended.stderr
+    assert "secret" not in ended.stderr

@@ -1,0 +1,302 @@
+"""Servers whose code knows other versions of what is replicated; the next version of the state.  Rules S5 and
+S6."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bankrmi.bank.accounts import Accounts
+from bankrmi.bank.forms import form_of
+from bankrmi.bank.operations import Deposit
+from bankrmi.replication.cause import CauseKind
+from bankrmi.replication.code_versions import CodeVersions, migration_session, migration_target
+from bankrmi.replication.events import RequestArrived
+from bankrmi.replication.view import View
+from tests.replication.histories import comes_back, dies
+from tests.replication.scenario import LEDGER, Bank, running
+
+OLD, BOTH, NEW = CodeVersions(1, 1, 1), CodeVersions(1, 2, 1), CodeVersions(2, 2, 1)
+"""What code knows: version 1; versions 1 and 2; version 2, and how to come there."""
+
+
+class Changing(Accounts):
+    """Accounts that have versions; a migration is a deposit, with another session."""
+
+    def __init__(self) -> None:
+        super().__init__(LEDGER)
+        self._versions = [(0, 1)]
+
+    def version_at(self, action_id: int) -> int:
+        return [version for at, version in self._versions if at <= action_id][-1]
+
+    def apply(
+        self, operations: Sequence[Any], action_id: int, moment: Any = None, told: bytes | None = None
+    ) -> list[Any]:
+        target = migration_target(moment[1][0])
+        if target is not None:
+            self._versions.append((action_id, target))
+            self.version = target
+        return super().apply(operations, action_id, moment, told)
+
+    def undo(self, operations: Sequence[Any], outcomes: Sequence[Any], action_id: int) -> None:
+        super().undo(operations, outcomes, action_id)
+        self._versions = [one for one in self._versions if one[0] <= action_id]
+        self.version = self._versions[-1][1]
+
+    def forget(self) -> None:
+        super().forget()
+        self._versions, self.version = [(0, 1)], 1
+
+
+def pair(s1: CodeVersions, s2: CodeVersions) -> Bank:
+    bank = running("s1", "s2", own={"s1": {"code": s1}, "s2": {"code": s2}}, machine=Changing)
+    bank.withdraw("s1", "a:1", 1)
+    bank.deliver_all()
+    bank.told()
+    return bank
+
+
+def migrate(bank: Bank, name: str = "s1") -> None:
+    request = migration_session(2), bank.journals[name].tip.action_id + 1
+    bank.take(name, RequestArrived.of(None, request, [form_of(Deposit(1, 1))]))
+
+
+def give(bank: Bank, name: str, code: CodeVersions) -> None:
+    """Let the next process of a server have this code."""
+    bank.settings[name] = replace(bank.settings[name], code=code)
+
+
+def versions(bank: Bank) -> list[int]:
+    return [bank.journals[name].version for name in ("s1", "s2")]
+
+
+def view_of(bank: Bank) -> View:
+    assert bank.view is not None
+    return bank.view
+
+
+def goes_by(bank: Bank, rounds: int = 100) -> None:
+    for _ in range(rounds):
+        bank.deliver_all()
+        bank.wait(50)
+        bank.tick()
+
+
+# -- when a migration is decided -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("s1", "s2", "why"),
+    [
+        (BOTH, BOTH, ""),
+        (BOTH, NEW, ""),
+        (BOTH, OLD, "s2 has version 1: replace the module there, and start it again"),
+        (OLD, OLD, None),
+        (OLD, BOTH, None),
+        (BOTH, CodeVersions(1, 2, 2), "s2 has version 2, and cannot migrate from 1"),
+        (
+            CodeVersions(1, 2, 1, "here"),
+            CodeVersions(1, 2, 1, "there"),
+            "s2 has another version 2: the module has to be the same on all servers",
+        ),
+        (CodeVersions(1, 2, 1, "here"), CodeVersions(1, 3, 1, "there"), ""),
+    ],
+)
+def test_it_is_decided_when_every_server_can_follow(
+    s1: CodeVersions, s2: CodeVersions, why: str | None
+) -> None:
+    if s2 is NEW:
+        bank = pair(BOTH, BOTH)
+        dies(bank, "s2")
+        give(bank, "s2", NEW)
+        comes_back(bank, "s2")
+    else:
+        bank = pair(s1, s2)
+    assert bank.replicas["s1"].why_not_migrated() == why
+    assert bank.replicas["s2"].why_not_migrated() is None, "it does not lead"
+    assert bank.replicas["s1"].condition().why_not_migrated == why
+
+
+def test_it_waits_for_who_is_away() -> None:
+    bank = pair(BOTH, BOTH)
+    bank.cut("s1", "s2")
+    why = "s2 is not connected, and it is not known which version it has: start it"
+    assert bank.replicas["s1"].why_not_migrated() == why
+
+
+def test_nothing_is_decided_after_it_before_it_is_acknowledged() -> None:
+    bank = pair(BOTH, BOTH)
+    bank.withdraw("s1", "a:2", 1)  # On its way: what comes meanwhile is the next group.
+    migrate(bank)
+    bank.withdraw("s1", "b:1", 1)
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    assert bank.journals["s1"].tip.action_id == 3
+    assert bank.journals["s2"].tip.action_id == 2
+    bank.deliver_all()
+    assert bank.journals["s1"].tip.action_id == bank.journals["s2"].tip.action_id == 4
+    assert versions(bank) == [2, 2]
+
+
+def test_a_retry_across_it_is_told_what_came_of_it_whatever_it_looks_like_now() -> None:
+    """What was asked of the class before may be put otherwise to the one that there is now."""
+    bank = pair(BOTH, BOTH)
+    bank.withdraw("s1", "a:1", 2)
+    bank.deliver_all()
+    assert any("this request id was used before, for another operation" in line for line in bank.told())
+    migrate(bank)
+    bank.deliver_all()
+    bank.told()
+    before = bank.journals["s1"].tip
+    bank.withdraw("s1", "a:1", 2)
+    bank.deliver_all()
+    assert [line for line in bank.told() if "used before" in line] == []
+    assert bank.journals["s1"].tip == before, "it is not done again"
+
+
+# -- who does not know the version -----------------------------------------------------------------------
+
+
+def test_who_comes_back_with_older_code_waits_outside_and_never_leads() -> None:
+    bank = pair(BOTH, BOTH)
+    migrate(bank)
+    bank.deliver_all()
+    dies(bank, "s2")
+    give(bank, "s2", OLD)
+    comes_back(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    goes_by(bank)
+    assert view_of(bank).in_sync == {"s1"}
+    shown = bank.replicas["s2"].condition()
+    assert (shown.state_versions["s1"], shown.codes["s1"]) == (2, BOTH)
+    dies(bank, "s1")
+    bank.told()
+    goes_by(bank)
+    assert [line for line in bank.told() if "s2 proposes" in line] == []
+
+    dies(bank, "s2")
+    comes_back(bank, "s1")
+    give(bank, "s2", NEW)
+    comes_back(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
+
+
+def test_a_member_with_older_code_is_left_behind_at_once_and_takes_nothing() -> None:
+    bank = pair(BOTH, BOTH)
+    migrate(bank)
+    bank.deliver_all()
+    bank.crash("s2")
+    give(bank, "s2", OLD)
+    bank.cut_off("s1", "s2")
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    cause = view_of(bank).cause
+    assert cause is not None
+    assert cause.kind is CauseKind.OTHER_VERSION
+    assert cause.in_words == "s2 left behind: its code does not know the version of the state"
+
+
+def test_a_member_with_older_code_does_not_lead_when_the_primary_dies() -> None:
+    bank = pair(BOTH, BOTH)
+    migrate(bank)
+    bank.deliver_all()
+    dies(bank, "s2")
+    bank.drop("s1 proposes")
+    dies(bank, "s1")
+    give(bank, "s2", OLD)
+    bank.start("s2")
+    assert view_of(bank).in_sync == {"s1", "s2"}
+    goes_by(bank)
+    assert view_of(bank).primary == "s1"
+    assert bank.replicas["s2"].condition().code == OLD
+    bank.crash("s2")
+    give(bank, "s2", BOTH)
+    bank.start("s2")
+    bank.settle(lambda: view_of(bank).primary == "s2" and bank.replicas["s2"].primary is not None)
+
+
+def test_the_lead_is_given_to_nobody_with_older_code() -> None:
+    bank = pair(BOTH, BOTH)
+    bank.journals["s1"].machine.version = 5  # type: ignore[misc]  # As no code here knows.
+    bank.switch_over("s1", "s2")
+    assert any(
+        "s2 has version 2 of what is served, and the state is of version 5" in line for line in bank.told()
+    )
+
+
+@pytest.mark.parametrize("comes_back_with", [BOTH, OLD])
+def test_one_that_was_not_acknowledged_is_taken_back_if_another_leads(comes_back_with: CodeVersions) -> None:
+    """A member came back with older code in the moment in which it was decided: it does not take it."""
+    bank = pair(BOTH, OLD)
+    migrate(bank)
+    assert versions(bank) == [2, 1]
+    bank.deliver("s1 -> s2")
+    assert versions(bank) == [2, 1], "it takes nothing that it does not know"
+    bank.drop()
+    dies(bank, "s1")
+    bank.told()
+    bank.settle(lambda: view_of(bank).primary == "s2" and bank.replicas["s2"].primary is not None)
+    give(bank, "s1", comes_back_with)
+    comes_back(bank, "s1")
+    bank.withdraw("s2", "a:2", 1)
+    bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
+    assert versions(bank) == [1, 1]
+    assert bank.journals["s1"].tip == bank.journals["s2"].tip
+
+
+def test_who_cannot_run_the_version_before_waits_for_the_next_one() -> None:
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    bank.withdraw("s1", "a:2", 1)
+    give(bank, "s2", NEW)
+    comes_back(bank, "s2")
+    goes_by(bank, 20)
+    assert view_of(bank).in_sync == {"s1"}
+    migrate(bank)
+    bank.deliver_all()
+    bank.told()
+    goes_by(bank, 40)
+    assert any("copy" in line for line in bank.told()), "what was decided before it cannot do again"
+
+
+def test_who_can_only_migrate_leads_and_does_that_first() -> None:
+    """Both servers were stopped, and both got a class that does not name the one before."""
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    bank.drop("s1 proposes")
+    dies(bank, "s1")
+    for name in ("s1", "s2"):
+        give(bank, name, NEW)
+        bank.start(name)
+    bank.link("s1", "s2")
+    bank.settle(lambda: bank.replicas["s1"].primary is not None and view_of(bank).in_sync == {"s1", "s2"})
+    assert bank.replicas["s1"].why_not_migrated() == ""
+    migrate(bank)
+    bank.deliver_all()
+    assert versions(bank) == [2, 2]
+    assert view_of(bank).in_sync == {"s1", "s2"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        None,
+        3,
+        {},
+        {"oldest": 0, "newest": 1, "migrates_from": 1},
+        {"oldest": 1, "newest": True, "migrates_from": 1},
+    ],
+)
+def test_what_cannot_be_read_is_version_1_of_everything(form: object) -> None:
+    assert CodeVersions.of_stated(form) == CodeVersions()
+
+
+def test_what_is_stated_can_be_read() -> None:
+    code = CodeVersions(2, 5, 1, "abc")
+    assert CodeVersions.of_stated(code.stated()) == code
+    assert CodeVersions.of_stated({**code.stated(), "digest": "x" * 1000}).digest == ""

@@ -1,0 +1,141 @@
+"""When a server proposes the next version of its class, and when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bankrmi.replication.code_versions import migration_target
+from bankrmi.replication.events import Event, RequestArrived
+from bankrmi.replication.record import unpacked
+from bankrmi.server.migrating import PAUSED_LIMIT_MS, Migrations
+from bankrmi.service import described
+from bankrmi.service.calls import called
+from bankrmi.storage.journal import SqliteJournal
+from tests.service.changed_classes import Broken, Hasty, Stock, Stock1
+from tests.service.copies import Copy
+
+
+@dataclass
+class Host:
+    """A server that does at once what is proposed, or forgets it."""
+
+    copy: Copy
+    why: str | None = ""
+    view: Any = field(default_factory=lambda: SimpleNamespace(epoch=1, paused=None))
+    loses: bool = False
+    has_ms: float = 60_000
+    taken: list[str] = field(default_factory=list)
+    limits_ms: list[float] = field(default_factory=list)
+
+    @property
+    def replica(self) -> Any:
+        return SimpleNamespace(view=self.view, why_not_migrated=lambda: self.why)
+
+    @property
+    def journal(self) -> SqliteJournal:
+        return self.copy.journal
+
+    def take(self, event: Event) -> None:
+        assert isinstance(event, RequestArrived)
+        assert event.token is None
+        self.taken.append(called(unpacked(event.operations)[0]).method)
+        self.limits_ms.append(self.copy.machine.migration_limit_ms)
+        if not self.loses:
+            target = migration_target(event.request[0])
+            assert target is not None
+            self.copy.migrate(target, limit_ms=self.has_ms)
+
+
+class Log:
+    """What was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, event: str, **details: Any) -> None:
+        self.lines.append(f"{event} {details}")
+
+    error = info
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    copy = Copy(tmp_path / "s1" / "bank.db", Stock1, limit_ms=100)
+    yield copy
+    copy.journal.close(writes=False)
+
+
+def serving(copy: Copy, kind: Any, **how: Any) -> tuple[Host, Migrations, Log]:
+    copy.change(kind)
+    host, log = Host(copy, **how), Log()
+    return host, Migrations(host, described(kind), log), log
+
+
+def test_it_goes_from_version_to_version_and_then_rests(copy: Copy) -> None:
+    host, migrations, log = serving(copy, Stock)
+    for _ in range(10):
+        migrations.tick()
+    assert host.taken == ["migrate_1_to_2", "migrate_2_to_3"]
+    assert host.limits_ms == [100, 100], "the time of a call"
+    assert log.lines[-1] == "the state is of another version {'version': 3, 'was': 2}"
+
+
+@pytest.mark.parametrize("why", [None, "s2 has version 1"])
+def test_it_waits_while_it_may_not_and_says_so_once(copy: Copy, why: str | None) -> None:
+    host, migrations, log = serving(copy, Stock, why=why)
+    for _ in range(5):
+        migrations.tick()
+    assert host.taken == []
+    assert len(log.lines) == (why is not None)
+    host.why = ""
+    migrations.tick()
+    assert host.taken == ["migrate_1_to_2"]
+
+
+def test_what_failed_is_tried_again_with_more_time_or_in_another_process(copy: Copy) -> None:
+    copy.call("put", "pear", 1)
+    host, migrations, log = serving(copy, Broken)
+    for _ in range(5):
+        migrations.tick()
+    assert len(host.taken) == 1
+    assert "a migration failed" in log.lines[-1]
+    assert "KeyError: 'pear'" in log.lines[-1]
+    host.view = SimpleNamespace(epoch=2, paused=None)
+    migrations.tick()
+    assert len(host.taken) == 1, "another view is no reason"
+    host.view = SimpleNamespace(epoch=3, paused=object())
+    for _ in range(5):
+        migrations.tick()
+    assert host.limits_ms == [100, PAUSED_LIMIT_MS]
+    copy.call("drop", "pear")
+    again = Migrations(host, described(Broken), log)
+    again.tick()
+    assert copy.journal.version == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # In Hypothesis' callback.
+def test_one_that_takes_too_long_says_that_it_gets_more_time_while_takeover_is_paused(copy: Copy) -> None:
+    copy.call("put", "fig", 1)
+    _, migrations, _ = serving(copy, Hasty, has_ms=50)
+    migrations.tick()
+    assert copy.machine.failure is not None
+    assert "took more than 50 ms" in copy.machine.failure.words
+    assert "bankrmi pause" in copy.machine.failure.words
+
+
+def test_what_was_lost_with_the_lead_is_proposed_again(copy: Copy) -> None:
+    host, migrations, _ = serving(copy, Stock, loses=True)
+    for _ in range(3):
+        migrations.tick()
+    assert len(host.taken) == 1, "it may still be decided"
+    host.why = None  # It leads no more.
+    migrations.tick()
+    host.why, host.view = "", SimpleNamespace(epoch=5, paused=None)
+    migrations.tick()
+    assert len(host.taken) == 2

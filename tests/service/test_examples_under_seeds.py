@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from Pyro5.errors import NamingError
 
+from bankrmi.testing import simulate
 from job_queue import Counts, DeadJob, Job, JobQueue, NotYours
 from key_value import Conflict, KeyValue, Lease, LeaseEnded
 from replicated_names import Named, Names
 from shop import Line, Order, Product, Shop, SoldOut, Unknown
-
-testing = pytest.importorskip("bankrmi.testing", reason="worlds for a class of one's own are not there yet")
 
 Calls = Generator[Any, Any, None]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -402,7 +401,7 @@ def test_and_under_more_seeds(kind: Any, workload: Any, model: Any, raised: tupl
 
 
 def _simulate(kind: Any, workload: Any, model: Any, raised: tuple[str, str], seeds: range) -> None:
-    done = testing.simulate(kind, workload, model=model, seeds=seeds)
+    done = simulate(kind, workload, model=model, seeds=seeds)
     method, error = raised
     assert done.methods[method].raised[error] > 0
     assert done.methods[method].returned > 5

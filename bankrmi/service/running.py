@@ -3,7 +3,8 @@
 Rule 1: whatever a method does, this returns its value or raises `Raised`: what it raised, that it took too
         long, that it wanted to end the process. A disk that fails is no exception of the method's:
         `DatabaseGaveUp`.
-Rule 2: a method has so many milliseconds; then it is interrupted, in Python by a signal, in SQL by SQLite,
+Rule 2: a method has so many milliseconds of the processor's time, and three times as long by the clock: a
+        busy machine is no reason to fail. Then it is interrupted, in Python by a signal, in SQL by SQLite,
         again and again until it gives in. Only the server that decides counts the time: the others follow
         what is recorded.
 Rule 3: an update sees the time, chance and ids of its record.
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
 import msgpack
@@ -48,7 +49,21 @@ _STEPS = 10_000
 _WORDS_AT_MOST = 1000
 RESULT_BYTES_AT_MOST = 1 << 16
 """Packed: what came of a group of calls goes to the other copies in one message."""
-_monotonic, _signal, _setitimer = time.monotonic, signal.signal, signal.setitimer
+_monotonic, _thread_time, _signal, _setitimer = (
+    time.monotonic,
+    time.thread_time,
+    signal.signal,
+    signal.setitimer,
+)
+_WAITING_TIMES = 3
+"""So many times longer than it may work a method may take: others have the processor, or it sleeps."""
+
+
+class _Deadline(NamedTuple):
+    """Until when a method may go on: by the processor's time of this thread, and by the clock."""
+
+    work_s: float
+    end_s: float
 
 
 class _OutOfTime(BaseException):
@@ -61,7 +76,7 @@ class Runner:
     def __init__(self, description: Description, database: apsw.Connection, *, limit_ms: float) -> None:
         self._description = description
         self._limit_s = limit_ms / 1000
-        self._deadline: float | None = None
+        self._deadline: _Deadline | None = None
         self._rings = False  # Whether the alarm is for the method that runs.
         self.tables = ServiceTables(database)
         self._services: dict[int, Service] = {}
@@ -250,7 +265,8 @@ class Runner:
 
     def _is_over(self) -> bool:
         """Whether SQLite is to give up what it does; asked by it."""
-        return self._deadline is not None and _monotonic() > self._deadline
+        deadline = self._deadline
+        return deadline is not None and (_thread_time() > deadline.work_s or _monotonic() > deadline.end_s)
 
     def _in_time(self, limit_s: float, work: Callable[[], T]) -> T:
         """Do it; raise _OutOfTime when its time is over (0: it has all the time in the world).
@@ -261,7 +277,7 @@ class Runner:
         if limit_s <= 0:
             return work()
         began = _monotonic()
-        self._deadline = began + limit_s
+        self._deadline = _Deadline(_thread_time() + limit_s, began + _WAITING_TIMES * limit_s)
         in_main = threading.current_thread() is threading.main_thread()
         if in_main:
             before = _signal(signal.SIGALRM, self._ring)
@@ -285,7 +301,7 @@ class Runner:
                     _setitimer(signal.ITIMER_REAL, max(0.001, left_s), every_s)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
-        if self._rings:
+        if self._rings and self._is_over():
             raise _OutOfTime
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bankrmi.errors import InvalidRequest
@@ -13,14 +15,14 @@ KINDS = {"message", "answer", "lost", "commit", "crash", "start", "pause", "resu
 
 @pytest.fixture(scope="module")
 def found() -> TwoHistories:
-    """It goes wrong in the first seed, early."""
-    histories = two_histories("acknowledge-before-standby", seeds=1)
+    """It goes wrong in one of the first seeds, early."""
+    histories = two_histories("acknowledge-before-standby", seeds=40)
     assert histories is not None
     return histories
 
 
 def test_what_goes_wrong_is_said_and_is_not_so_with_the_rule(found: TwoHistories) -> None:
-    assert "is missing from its disk" in found.sentence
+    assert re.search("is missing from its (disk|journal)", found.sentence)
     assert found.as_json()["goes_wrong"]
     assert found.with_rule[-1]["t_ms"] > found.without[-1]["t_ms"], "with the rule the bank goes on"
 

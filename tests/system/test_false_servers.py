@@ -23,7 +23,7 @@ ODD: list[Any] = [
 ]  # fmt: skip
 CONTRADICTIONS: list[dict[str, Any]] = [{"in_sync": ["s2"]}, {"incarnations": {}}, {"primary": "s9"}]
 METHODS = {
-    "checkpoint": 11, "join": 6, "leave": 2, "view_news": 1, "census": 1, "begin_copy": 0, "read_copy": 2,
+    "checkpoint": 12, "join": 6, "leave": 2, "view_news": 1, "census": 1, "begin_copy": 0, "read_copy": 2,
     "end_copy": 1,
 }  # fmt: skip
 
@@ -61,6 +61,7 @@ def checkpoint(view: dict[str, Any], **other: Any) -> list[Any]:
     form = {
         "history": view["history"], "epoch": view["epoch"], "primary": "s2", "start_id": "false", "number": 1,
         "previous": place, "base": place, "acknowledged": 0, "lease_ms": 1000, "drift_ms": 20, "entries": [],
+        "needs_protocol": 1,
     }  # fmt: skip
     return list({**form, **other}.values())
 

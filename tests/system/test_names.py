@@ -100,6 +100,10 @@ def test_an_empty_stranger_with_a_servers_name_and_another_port_gets_nothing(
     server = cluster.primary() if leads else cluster.standby()
     primary = cluster.primary()
     cluster.until(lambda: primary_by_name(names) == at(cluster, primary), "the primary is found")
+    role = f"role:{'primary' if leads else 'standby'}"
+    cluster.until(
+        lambda: role in names.lookup(f"bankrmi.account.{server}", return_metadata=True)[1], "it has its role"
+    )
     log = cluster.directory / "stranger" / "log"
     with stranger(cluster, server):
         cluster.until(

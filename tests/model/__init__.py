@@ -26,9 +26,9 @@ More is allowed here than the code does: a view that a process before has won is
 lease holds from the arrival of a checkpoint, not from its sending.
 
 Not modelled: time but for the lengths of leases, digests, R2's round trip, R5, O2 to O4, batches (A4), the
-first view, two processes of one server at once, how a joiner shows its tail, versions of the protocol (V13: what
-an old server cannot read it never gets, so here all read all). What servers tell each other of
-a view is never newer than the witness's, so neither V6's readings nor believing (ADR 21) are here.
+first view, two processes of one server at once, how a joiner shows its tail, versions of the protocol (V13:
+what an old server cannot read it never gets, so here all read all). What servers tell each other of a view
+is never newer than the witness's, so neither V6's readings nor believing (ADR 21) are here.
 
 Before you change a rule, change it here, and search again.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import tokenize
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,12 +79,12 @@ def test_the_design_defines_each_rule_once() -> None:
     assert re.findall(r"^- \*\*([A-Z]\d{1,2})\*\* ", DESIGN, re.MULTILINE) == RULES
 
 
-def words_of(file: Path) -> Iterator[str]:
+@cache
+def words_of(file: Path) -> list[str]:
     """Return what a file says to people: its comments, docstrings and other strings."""
     with tokenize.open(file) as source:
-        for token in tokenize.generate_tokens(source.readline):
-            if token.type in (tokenize.COMMENT, tokenize.STRING):
-                yield token.string
+        tokens = tokenize.generate_tokens(source.readline)
+        return [token.string for token in tokens if token.type in (tokenize.COMMENT, tokenize.STRING)]
 
 
 def test_every_rule_that_is_named_is_in_the_design() -> None:

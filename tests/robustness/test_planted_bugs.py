@@ -141,7 +141,7 @@ def test_a_total_that_forgets_what_was_undone_is_found(monkeypatch: pytest.Monke
         self._total = total
 
     monkeypatch.setattr(Accounts, "undo", forgetful)
-    found("says that all accounts hold", seeds=20, first=(5,))
+    found("says that all accounts hold", seeds=60, first=(10, 16))
 
 
 def test_a_wrong_look_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ __all__ = ["EngineDriver"]
 _OPERATIONS_AT_ONCE = 8192
 _REQUESTS_AT_ONCE = 512
 _READS_AT_ONCE = 1024
+_LOOK_SECONDS = 1.0
 
 Change = RequestArrived | OutcomeAsked
 
@@ -54,7 +55,7 @@ class EngineDriver:
 
     def start(self) -> None:
         """Begin to serve those who wait."""
-        serving = [*(self._change() for _ in range(self._writers)), self._read()]
+        serving = [*(self._change() for _ in range(self._writers)), self._read(), self._look()]
         self._tasks = [asyncio.create_task(task) for task in serving]
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -171,6 +172,14 @@ class EngineDriver:
         if found is not None:
             for read in reads:
                 read.token.reply(Read(self._database.history, 0, found))
+
+    # -- nobody asks -----------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Ask the database now and then whether it answers, so `status` is true when nobody else asks."""
+        while True:
+            await self._database.balances([], lambda: True)
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _operations(change: Change) -> bytes:

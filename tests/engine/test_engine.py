@@ -78,6 +78,13 @@ def test_everything_that_a_bank_answers_is_answered_by_each_server(
 
         _commands(cluster)
         _a_server_dies(cluster)
+        database.kill("primary")
+        cluster.until(
+            lambda: bankrmi(cluster, "status", "--check").returncode == 8, "it is told, and nobody asked"
+        )
+        assert "no answer" not in bankrmi(cluster, "status").stdout
+        database.start("primary")
+        cluster.until(lambda: bankrmi(cluster, "status", "--check").returncode == 0, "it is back")
     again = tmp_path / "again"  # The bank is open: another ledger changes nothing.
     with Cluster(again, engine=database.url, ledger={1: 7}) as cluster:
         cluster.start_all()

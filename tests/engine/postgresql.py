@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -106,11 +107,19 @@ class PostgreSql:
 
     def kill(self, name: str) -> None:
         """`kill -9` it, with all its processes."""
-        running = self._running.pop(name)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+        self._kill(self._running.pop(name))
         for lock in (self._folder / name).glob("postmaster.pid"):
             lock.unlink()
+
+    def _kill(self, running: subprocess.Popen[bytes]) -> None:
+        """Kill all its processes, each of which has a group of its own; return when they are gone."""
+        children = _children_of(running.pid)
+        running.kill()
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        running.wait()
+        self.until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in children))
 
     def pause(self, name: str) -> None:
         """Have all its processes stand still."""
@@ -168,10 +177,7 @@ class PostgreSql:
     def close(self) -> None:
         """End everything, and leave nothing."""
         for running in self._running.values():
-            os.killpg(running.pid, signal.SIGKILL)
-            for pid in _children_of(running.pid):
-                os.kill(pid, signal.SIGKILL)
-            running.wait()
+            self._kill(running)
         self._running.clear()
         for port in self.ports.values():
             port.close()

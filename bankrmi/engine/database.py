@@ -35,7 +35,7 @@ from bankrmi.database_url import database_in_words
 from bankrmi.engine.deciding import AccountState, Decisions, RequestId, WantedRequest, accounts_of, decide
 from bankrmi.engine.records import EngineRecord
 from bankrmi.engine.tables import BEGIN, COMMIT, ROLLBACK, Statements
-from bankrmi.errors import ConfigurationError
+from bankrmi.errors import ConfigurationError, OperationFailed
 
 __all__ = ["EngineDatabase"]
 
@@ -53,7 +53,13 @@ _AT_ONCE_AGAIN = (
     errors.InternalError_,  # "tuple concurrently updated": two make the same tables.
 )
 """The database is well: another transaction was there first."""
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError, OSError)
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,  # It is a standby by now: another connection leads to who is not.
+    TimeoutError,
+    OSError,
+)
 _NOT_LET_IN = re.compile(r'(?:role|database) ".*" does not exist|authentication failed|no pg_hba\.conf entry')
 """Whoever is not let in is told by these words alone: libpq gives no code for them."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
@@ -208,6 +214,9 @@ class EngineDatabase:
                 connection = self._idle.pop() if self._idle else await self._connected()
                 try:
                     done = await self._in_time(connection, attempt(connection))
+                except errors.ReadOnlySqlTransaction:
+                    await connection.close()
+                    raise
                 finally:
                     if not connection.closed:
                         self._idle.append(connection)
@@ -217,6 +226,15 @@ class EngineDatabase:
                 pause_s = min(pause_s, 8 * _FIRST_PAUSE_S)
             except _AWAY as error:
                 self._is_away(error)
+            except errors.InsufficientPrivilege as error:
+                raise ConfigurationError(
+                    f"the database {self._in_words} does not allow what has to be done there: "
+                    f"{_first_line(error)}"
+                ) from None
+            except psycopg.Error as error:
+                raise OperationFailed(
+                    f"the database {self._in_words} did what cannot be gone on from: {_first_line(error)}"
+                ) from error
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # So that two do not meet again and again.
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return None

@@ -45,7 +45,7 @@ _DONE, _ERROR, _USAGE = 0, 1, 2
 _TICK_SECONDS = 0.02
 _CERTIFICATES_SECONDS = 1.0
 _WRITERS = 4
-"""Groups that are under way at a time: each is a connection, and one more is for reads."""
+"""Groups that are under way at a time: each is a connection; one more is for reads, one for looks."""
 
 
 def run(

@@ -194,6 +194,34 @@ def test_who_may_not_use_the_database_ends_with_a_sentence_and_without_the_passw
         assert "Traceback" not in ended.stderr
 
 
+def test_who_may_not_make_the_tables_is_told_so(database: PostgreSql, tmp_path: Path) -> None:
+    for statement in ("DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN"):
+        database.ask(statement)
+    url = database.url.replace("postgres@", "guest@")
+    with Cluster(tmp_path, engine=url, service="other") as cluster:
+        ended = bankrmi(cluster, "server", "s1")
+        assert ended.returncode == 2
+        assert "does not allow what has to be done there: permission denied" in ended.stderr
+        assert "bug" not in ended.stderr
+
+
+def test_who_takes_no_changes_any_more_is_asked_no_more(database: PostgreSql, tmp_path: Path) -> None:
+    database.ask("DROP SCHEMA IF EXISTS bankrmi_account CASCADE")
+    with Cluster(tmp_path, engine=database.url) as cluster:
+        cluster.start_all()
+        bank = cluster.client(timeout=60)
+        bank.deposit(6, 1)
+        read_only = "ALTER SYSTEM SET default_transaction_read_only = {}"
+        database.ask(read_only.format("on"))
+        database.ask("SELECT pg_reload_conf()")
+        with pytest.raises((InDoubt, Unreached)):
+            cluster.client(timeout=1).deposit(6, 1, request_id="later:1")
+        database.ask(read_only.format("off"))
+        database.ask("SELECT pg_reload_conf()")
+        assert bank.deposit(6, 1, request_id="later:1").balance == 2
+        assert "bug" not in cluster.log("s1") + cluster.log("s2")
+
+
 def test_a_configuration_of_both_kinds_is_refused(tmp_path: Path) -> None:
     more = {"witness": "127.0.0.1:9999", "copies_min": 2, "journal": {"keep_days": 1}}
     (tmp_path / "config.yaml").write_text(

@@ -22,12 +22,11 @@ from bankrmi.config import Configuration
 from bankrmi.database_url import database_in_words
 from bankrmi.engine.database import EngineDatabase
 from bankrmi.engine.driver import EngineDriver
-from bankrmi.errors import BankError, ConfigurationError
-from bankrmi.event_loop import run as run_loop
-from bankrmi.logging_setup import configure, reopen_log
+from bankrmi.errors import ConfigurationError
+from bankrmi.logging_setup import reopen_log
+from bankrmi.long_running import run_to_the_end
 from bankrmi.own_credentials import own_credentials
-from bankrmi.parent_death import end_with_parent
-from bankrmi.readiness import say_awaiting, say_ready
+from bankrmi.readiness import say_ready
 from bankrmi.rmi import Daemon
 from bankrmi.server.account import ACCOUNT_ID, AccountObject
 from bankrmi.server.admission import Admission
@@ -41,7 +40,6 @@ __all__ = ["run"]
 
 log = structlog.get_logger("bankrmi.engine")
 
-_DONE, _ERROR, _USAGE = 0, 1, 2
 _TICK_SECONDS = 0.02
 _CERTIFICATES_SECONDS = 1.0
 _WRITERS = 4
@@ -57,21 +55,14 @@ def run(
     ready_fd: int | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
-    os.umask(0o077)
-    end_with_parent(parent_pid)
-    configure(log_json, name)
-    try:
-        process = _Process(configuration, name)
-        signals.hold()
-        run_loop(process.serve(ready_fd))
-    except ConfigurationError as error:
-        log.error(error.message)
-        return _USAGE
-    except BankError as error:
-        log.error(error.message)
-        say_awaiting(ready_fd, error)
-        return _ERROR
-    return _DONE
+    return run_to_the_end(
+        lambda: _Process(configuration, name),
+        name,
+        room="bankrmi.engine",
+        log_json=log_json,
+        parent_pid=parent_pid,
+        ready_fd=ready_fd,
+    )
 
 
 class _Process:

@@ -13,7 +13,6 @@ Rule 3: SIGTERM and SIGINT end it in good order, within a second for each addres
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
 import socket
@@ -43,17 +42,16 @@ from bankrmi.coordination.witness import (
     proposal_asked,
 )
 from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
-from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-from bankrmi.event_loop import run as run_loop
-from bankrmi.logging_setup import configure, reopen_log
+from bankrmi.errors import BankError, OperationFailed
+from bankrmi.logging_setup import reopen_log
+from bankrmi.long_running import run_to_the_end
 from bankrmi.metrics.health import Health
 from bankrmi.metrics.measure import LiveNames
 from bankrmi.metrics.watching import Watching
 from bankrmi.nameserver.measures import WatchedNameserver, checks_of, measures_of
 from bankrmi.nameserver.names import NAME_CHANGES, TaggedNames, remote_names
 from bankrmi.own_credentials import own_credentials
-from bankrmi.parent_death import end_with_parent
-from bankrmi.readiness import AWAITS, say_awaiting, say_ready
+from bankrmi.readiness import AWAITS, say_ready
 from bankrmi.replication.figures import ViewChanges
 from bankrmi.replication.view import View
 from bankrmi.rmi import (
@@ -73,7 +71,6 @@ __all__ = ["run"]
 
 log = structlog.get_logger("bankrmi.nameserver")
 
-_DONE, _ERROR, _USAGE = 0, 1, 2
 _POLL_SECONDS = 0.25
 _NAME = "nameserver"
 _LOOK_SECONDS, _LOOK_SECONDS_AT_MOST = 0.5, 5.0
@@ -91,21 +88,14 @@ def run(
     metrics: Address | None = None,
 ) -> int:
     """Serve until told to stop, and show figures at `metrics`, if that is given; return the exit code."""
-    os.umask(0o077)  # What is written here is for its owner only.
-    end_with_parent(parent_pid)
-    configure(log_json, "nameserver")
-    try:
-        process = _Process(configuration, metrics)
-        signals.hold()
-        run_loop(process.serve(ready_fd))
-    except ConfigurationError as error:
-        log.error(error.message)
-        return _USAGE
-    except BankError as error:
-        log.error(error.message)
-        say_awaiting(ready_fd, error)
-        return _ERROR
-    return _DONE
+    return run_to_the_end(
+        lambda: _Process(configuration, metrics),
+        _NAME,
+        room="bankrmi.nameserver",
+        log_json=log_json,
+        parent_pid=parent_pid,
+        ready_fd=ready_fd,
+    )
 
 
 class _Process:

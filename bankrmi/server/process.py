@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping
@@ -24,13 +23,11 @@ from bankrmi.config import Configuration
 from bankrmi.coordination.keepers import check_keeper
 from bankrmi.coordination.movable_keeper import MovableKeeper
 from bankrmi.diagnosis import DIAGNOSIS_ID, ProcessDiagnosis, diagnosis_object
-from bankrmi.errors import BankError, ConfigurationError, OperationFailed
-from bankrmi.event_loop import run as run_loop
-from bankrmi.logging_setup import configure, reopen_log
+from bankrmi.errors import ConfigurationError, OperationFailed
+from bankrmi.logging_setup import reopen_log
+from bankrmi.long_running import run_to_the_end
 from bankrmi.metrics.watching import Watching
 from bankrmi.own_credentials import own_credentials
-from bankrmi.parent_death import end_with_parent
-from bankrmi.readiness import say_awaiting
 from bankrmi.replication.condition import Condition
 from bankrmi.replication.events import StopAsked
 from bankrmi.replication.replica import Replica
@@ -72,7 +69,6 @@ __all__ = ["run"]
 
 log = structlog.get_logger("bankrmi.server")
 
-_DONE, _ERROR, _USAGE = 0, 1, 2
 LEAVE_SECONDS = 1.5
 
 
@@ -86,24 +82,15 @@ def run(
     ready_fd: int | None = None,
 ) -> int:
     """Run one server until told to stop; return the exit code."""
-    os.umask(0o077)  # What is written here is for its owner only.
-    end_with_parent(parent_pid)
-    configure(log_json, name)
-    try:
-        process = _Process(configuration, name, first=first)
-        signals.hold()
-        run_loop(process.serve(ready_fd))
-    except ConfigurationError as error:
-        log.error(error.message)
-        return _USAGE
-    except BankError as error:
-        log.error(error.message)
-        say_awaiting(ready_fd, error)
-        return _ERROR
-    except DiskFailed as error:
-        log.error(str(error))
-        return _ERROR
-    return _DONE
+    return run_to_the_end(
+        lambda: _Process(configuration, name, first=first),
+        name,
+        room="bankrmi.server",
+        log_json=log_json,
+        parent_pid=parent_pid,
+        ready_fd=ready_fd,
+        failures=(DiskFailed,),
+    )
 
 
 class _Process:

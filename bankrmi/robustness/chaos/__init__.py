@@ -17,6 +17,7 @@ The run:
     processes       started, killed, paused, and never touched unless they are ours
     clients         the client processes, as chaos sees them
     client_process  one of them: calls, and what comes of them, written down
+    ordered_clients  what each of them does: its order, how far it is, its end
     crowds          strangers, and rushes of our own clients: come and go
     strangers       traffic of strangers, as costly as every limit allows
     slow_disk       a disk that takes its time, by strace

@@ -19,13 +19,13 @@ from bankrmi.console.events import HelloEvent
 from bankrmi.console.recording import READ_BYTES, Recording
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
-from bankrmi.robustness.chaos.client_process import ClientOrder
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.crowds import RUSH, STRANGERS
 from bankrmi.robustness.chaos.etcd import MEMBERS, EtcdMembers
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.namespaces import Namespaces
 from bankrmi.robustness.chaos.network import ChaosNetwork, NoNamespaces
+from bankrmi.robustness.chaos.ordered_clients import ClientOrder
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.retold import events_of

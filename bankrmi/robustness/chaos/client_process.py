@@ -13,70 +13,28 @@ Rule 3: SIGTERM: no new calls; those on their way end as they do. The process en
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-import sys
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bankrmi import aio, config
 from bankrmi.bank.operations import CloseAccount, OpenAccount, Operation, Receipt, Transfer, Withdraw
 from bankrmi.errors import BankError, Refused, Unsettled
-from bankrmi.parent_death import end_with_parent
 from bankrmi.replication.sessions import new_session
+from bankrmi.robustness.chaos.ordered_clients import (
+    ClientOrder,
+    ClientProgress,
+    reported,
+    run_as_ordered,
+    told_to_stop,
+)
 from bankrmi.robustness.chaos.workload import OPENING, Doubt, SessionWorkload, Wanted
 from bankrmi.robustness.checker.history import Header
 from bankrmi.robustness.checker.recording import HistoryRecorder, PendingCall
-from bankrmi.signals import let_through
-
-__all__ = ["ClientOrder", "ClientProgress", "main"]
 
 Answer = Receipt | Sequence[Receipt | Refused]
 
-_REPORT_S = 0.5
 _ASK_MEANWHILE_S = 0.003
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientOrder:
-    """What a process is told; `client` is a name that no other one of the run has."""
-
-    client: str
-    configuration: str
-    insecure: bool
-    history: str
-    seed: int
-    command: str
-    servers: tuple[str, ...]
-    sessions: int
-    reads_only: bool
-    pause_ms: float
-    parent_pid: int
-    serves: str = ""
-    """The class that is served, if it is no bank; `folder` is where its module is looked for first."""
-    folder: str = ""
-    workload: str = ""
-
-    def to_text(self) -> str:
-        """Return it as an argument of the command line."""
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_text(text: str) -> ClientOrder:
-        """Return what `to_text` wrote."""
-        form = json.loads(text)
-        return ClientOrder(**form | {"servers": tuple(form["servers"])})
-
-
-@dataclass(slots=True, kw_only=True)
-class ClientProgress:
-    """How far a process is; `unknown` are calls that ended without an answer."""
-
-    calls: int = 0
-    operations: int = 0
-    unknown: int = 0
 
 
 class _Session:
@@ -165,10 +123,7 @@ class _Session:
 
 
 async def _work(order: ClientOrder) -> None:
-    stop = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    let_through()
+    stop = told_to_stop()
     header = Header(opening=OPENING, seed=order.seed, command=order.command, servers=order.servers)
     recorder = HistoryRecorder(Path(order.history), header)
     configuration = config.load(Path(order.configuration), insecure=order.insecure)
@@ -180,35 +135,10 @@ async def _work(order: ClientOrder) -> None:
                 f"{order.seed}/{name}", pause_ms=order.pause_ms, reads_only=order.reads_only
             )
             sessions.append(_Session(name, bank, recorder, workload))
-        reporting = asyncio.create_task(_report_again_and_again(sessions))
-        await asyncio.gather(*(session.work(stop) for session in sessions))
-        reporting.cancel()
-    _report(sessions)
+        with reported(lambda: [session.progress for session in sessions]):
+            await asyncio.gather(*(session.work(stop) for session in sessions))
     recorder.close()
 
 
-async def _report_again_and_again(sessions: Sequence[_Session]) -> None:
-    while True:
-        _report(sessions)
-        await asyncio.sleep(_REPORT_S)
-
-
-def _report(sessions: Sequence[_Session]) -> None:
-    whole = ClientProgress()
-    for session in sessions:
-        whole.calls += session.progress.calls
-        whole.operations += session.progress.operations
-        whole.unknown += session.progress.unknown
-    sys.stdout.write(json.dumps(asdict(whole)) + "\n")
-    sys.stdout.flush()
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run the clients of one process."""
-    order = ClientOrder.from_text(arguments[0])
-    end_with_parent(order.parent_pid)
-    asyncio.run(_work(order))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_as_ordered(_work)

@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import replace
 
 from bankrmi.robustness.chaos.bank import ChaosBank
-from bankrmi.robustness.chaos.client_process import ClientOrder, ClientProgress
+from bankrmi.robustness.chaos.ordered_clients import ClientOrder, ClientProgress
 
 __all__ = ["Clients"]
 

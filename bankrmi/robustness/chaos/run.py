@@ -21,10 +21,10 @@ from bankrmi.console.local_usage import LocalUsage
 from bankrmi.errors import BankError, OperationFailed
 from bankrmi.replication.view import View
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, Situation, is_whole
-from bankrmi.robustness.chaos.client_process import ClientProgress
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.nemesis import Nemesis
+from bankrmi.robustness.chaos.ordered_clients import ClientProgress
 
 __all__ = ["Course", "Finished", "run_course"]
 

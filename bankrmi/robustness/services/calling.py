@@ -14,13 +14,8 @@ Rule 4: SIGTERM: no new calls; those on their way end as they do. The process en
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import signal
-import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +24,14 @@ from bankrmi.client.async_service_client import AsyncServiceClient
 from bankrmi.client.requests import Request
 from bankrmi.client.service_requests import asked_outcome_of_call, declared_error, queried, updated
 from bankrmi.errors import BankError, ServiceError, Unsettled
-from bankrmi.parent_death import end_with_parent
 from bankrmi.replication.sessions import new_session
-from bankrmi.robustness.chaos.client_process import ClientOrder, ClientProgress
+from bankrmi.robustness.chaos.ordered_clients import (
+    ClientOrder,
+    ClientProgress,
+    reported,
+    run_as_ordered,
+    told_to_stop,
+)
 from bankrmi.robustness.chaos.workload import Doubt
 from bankrmi.robustness.services.call_history import (
     OUTCOME,
@@ -43,11 +43,7 @@ from bankrmi.robustness.services.call_history import (
 from bankrmi.robustness.services.conversations import Conversation
 from bankrmi.robustness.services.found import FoundService, found_service
 from bankrmi.robustness.services.wanted import WantedCall
-from bankrmi.signals import let_through
 
-__all__ = ["main"]
-
-_REPORT_S = 0.5
 _ASK_MEANWHILE = 0.004
 _ASK_MEANWHILE_S = 0.003
 _QUERIES_KEPT = 64
@@ -176,45 +172,17 @@ class _Caller:
 
 
 async def _work(order: ClientOrder) -> None:
-    stop = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    let_through()
+    stop = told_to_stop()
     found = found_service(order.serves, Path(order.folder), order.workload or None)
     recorder = CallRecorder(Path(order.history))
     configuration = config.load(Path(order.configuration), insecure=order.insecure)
     async with _Client(found.description, configuration) as client:
         names = [f"{order.client}.{number}" for number in range(1, order.sessions + 1)]
         callers = [_Caller(name, client, recorder, found, order) for name in names]
-        reporting = asyncio.create_task(_report_again_and_again(callers))
-        await asyncio.gather(*(caller.work(stop) for caller in callers))
-        reporting.cancel()
-    _report(callers)
+        with reported(lambda: [caller.progress for caller in callers]):
+            await asyncio.gather(*(caller.work(stop) for caller in callers))
     recorder.close()
 
 
-async def _report_again_and_again(callers: Sequence[_Caller]) -> None:
-    while True:
-        _report(callers)
-        await asyncio.sleep(_REPORT_S)
-
-
-def _report(callers: Sequence[_Caller]) -> None:
-    whole = ClientProgress()
-    for caller in callers:
-        whole.calls += caller.progress.calls
-        whole.operations += caller.progress.operations
-        whole.unknown += caller.progress.unknown
-    sys.stdout.write(json.dumps(asdict(whole)) + "\n")
-    sys.stdout.flush()
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run the clients of one process."""
-    order = ClientOrder.from_text(arguments[0])
-    end_with_parent(order.parent_pid)
-    asyncio.run(_work(order))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_as_ordered(_work)

@@ -154,6 +154,15 @@ def test_a_call_that_takes_too_long_is_interrupted(
     assert copy.call("put", "apple", 1) == 1
 
 
+def test_it_is_work_that_counts_and_who_only_waits_is_interrupted_later(tmp_path: Path) -> None:
+    """A machine on which others have the processor is no reason to fail; for ever nobody waits."""
+    copy = Copy(tmp_path / "bank.db", Inventory, limit_ms=1000)
+    assert copy.call("sleep", 1.3) is None
+    copy = Copy(tmp_path / "another.db", Inventory, limit_ms=50)
+    with pytest.raises(Raised, match="took more than 50 ms"):
+        copy.call("sleep", 3600.0)
+
+
 @pytest.mark.parametrize("swallows", [False, True])
 def test_a_statement_that_is_interrupted_takes_nothing_of_others_with_it(make: Make, swallows: bool) -> None:
     """SQLite takes back the whole transaction of a statement that writes."""

@@ -13,7 +13,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.replication.cause import CauseKind
-from bankrmi.replication.code_versions import CodeVersions, migration_session, migration_target
+from bankrmi.replication.code_versions import CodeVersions, migration_of, migration_session
 from bankrmi.replication.events import RequestArrived
 from bankrmi.replication.view import View
 from tests.replication.histories import comes_back, dies
@@ -36,8 +36,9 @@ class Changing(Accounts):
     def apply(
         self, operations: Sequence[Any], action_id: int, moment: Any = None, told: bytes | None = None
     ) -> list[Any]:
-        target = migration_target(moment[1][0])
-        if target is not None:
+        migration = migration_of(moment[1][0])
+        if migration is not None:
+            _, target = migration
             self._versions.append((action_id, target))
             self.version = target
         return super().apply(operations, action_id, moment, told)
@@ -116,16 +117,16 @@ def test_it_is_decided_when_every_server_can_follow(
         comes_back(bank, "s2")
     else:
         bank = pair(s1, s2)
-    assert bank.replicas["s1"].why_not_migrated() == why
-    assert bank.replicas["s2"].why_not_migrated() is None, "it does not lead"
-    assert bank.replicas["s1"].condition().why_not_migrated == why
+    assert bank.replicas["s1"].next_migration() == ("", why)
+    assert bank.replicas["s2"].next_migration() is None, "it does not lead"
+    assert bank.replicas["s1"].condition().migration == ("", why)
 
 
 def test_it_waits_for_who_is_away() -> None:
     bank = pair(BOTH, BOTH)
     bank.cut("s1", "s2")
     why = "s2 is not connected, and it is not known which version it has: start it"
-    assert bank.replicas["s1"].why_not_migrated() == why
+    assert bank.replicas["s1"].next_migration() == ("", why)
 
 
 def test_nothing_is_decided_after_it_before_it_is_acknowledged() -> None:
@@ -275,7 +276,7 @@ def test_who_can_only_migrate_leads_and_does_that_first() -> None:
         bank.start(name)
     bank.link("s1", "s2")
     bank.settle(lambda: bank.replicas["s1"].primary is not None and view_of(bank).in_sync == {"s1", "s2"})
-    assert bank.replicas["s1"].why_not_migrated() == ""
+    assert bank.replicas["s1"].next_migration() == ("", "")
     migrate(bank)
     bank.deliver_all()
     assert versions(bank) == [2, 2]

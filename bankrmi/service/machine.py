@@ -45,8 +45,8 @@ from bankrmi.service.calls import RAISED, Called, Raised, called, done, result_o
 from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest_of, take_back
 from bankrmi.service.declaring import Description, migration_name
 from bankrmi.service.running import Runner
-from bankrmi.service.served_services import HOME, ServedServices, qualified
-from bankrmi.service.table_names import is_of
+from bankrmi.service.served_services import ServedServices, qualified
+from bankrmi.service.table_names import its
 from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, quoted, table_names, tables_of
 from bankrmi.service.versions import FailedMigration, Versions
 from bankrmi.storage.database import open_in_memory
@@ -285,7 +285,7 @@ class ServiceMachine:
                 return outcome
         try:
             if before != (0 if creates else target - 1):
-                what = f"it is of version {before}" if before else "it is not there yet"
+                what = f"the state is of version {before}" if before else "it is not there yet"
                 raise Raised("RuntimeError", "builtins", what, None)
             limit_ms = self.migration_limit_ms if told is None else 0.0
             tables = self._migrate(service, target, moment, limit_ms)
@@ -309,13 +309,6 @@ class ServiceMachine:
         kind = "" if one is None else one.name
         self._versions.note(action_id, version, failed, service=service, kind=kind)
 
-    def _is_its(self, service: str) -> Callable[[str], bool]:
-        """Return what says whether something in the database is of a service."""
-        if service:
-            return lambda name: is_of(service, name)
-        beside = [name for name, _ in self._services.each() if name != HOME]
-        return lambda name: not any(is_of(other, name) for other in beside)
-
     def _differs(self, call: Called, action_id: int, what: str) -> BrokenInvariant:
         where = f"{self._services.in_words(call.method)} at action id {action_id}"
         return BrokenInvariant(
@@ -327,14 +320,14 @@ class ServiceMachine:
     def _migrate(self, service: str, target: int, moment: Moment, limit_ms: float) -> dict[str, str]:
         """Make the next version of the tables; return their digests.  Raises Raised: then nothing is
         changed."""
-        database, its = self._database, self._is_its(service)
+        database, its_own = self._database, its(service, self._services.beside)
         taken = [] if self.version_of(service) else tables_of(database, service, self._services.beside)
         if taken:
             words = f"there is a table {taken[0]} already: the service has to have another name"
             raise Raised("ValueError", "builtins", words, None)
 
         def work(migration: Callable[[], None]) -> dict[str, str]:
-            keep_tables(database, its)
+            keep_tables(database, its_own)
             own = _own_names(database)
             migration()
             if _own_names(database) != own:
@@ -342,7 +335,7 @@ class ServiceMachine:
             if database.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1").get:
                 raise ValueError("rows are left that refer to rows which are not there (FOREIGN KEY)")
             check_tables(database, self._services.called(service))
-            return digests_of_tables(database, its)
+            return digests_of_tables(database, its_own)
 
         database.execute(_SAVEPOINT)
         try:
@@ -392,7 +385,7 @@ class ServiceMachine:
             return
         if not tables_are_kept(self._database):
             raise BrokenInvariant(f"how to take back the migration at action id {action_id} is known no more")
-        put_tables_back(self._database, self._is_its(service))
+        put_tables_back(self._database, its(service, self._services.beside))
         self._runner.forget()
         self._migrated_at = None
 

@@ -12,11 +12,11 @@ Rule 2: who reads an error is told the names as the service has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache, partial
 from typing import NamedTuple
 
-__all__ = ["as_written", "is_of", "renamed"]
+__all__ = ["as_written", "is_of", "its", "renamed"]
 
 _TOKEN = re.compile(
     r"(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))"
@@ -79,6 +79,14 @@ def is_of(service: str, table: str) -> bool:
     """Whether a table, view, index or trigger of the database is one of this service's, which is not the
     first."""
     return table.lower().startswith(f"{service.lower()}.")
+
+
+def its(service: str, beside: Collection[str]) -> Callable[[str], bool]:
+    """Return what says whether something in the database is one service's; "" is the first one, and `beside` are
+    the others."""
+    if service:
+        return partial(is_of, service)
+    return lambda table: not any(is_of(other, table) for other in beside)
 
 
 def as_written(service: str, sentence: str) -> str:

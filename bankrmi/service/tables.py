@@ -24,7 +24,7 @@ from typing import Any
 import apsw
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.service.table_names import as_written, is_of, renamed
+from bankrmi.service.table_names import as_written, its, renamed
 
 __all__ = [
     "KEPT_TABLES",
@@ -299,9 +299,7 @@ class ServiceTables:
         """Whether a table, or what is made for one, is not of the service that asks; SQLite's own is of none."""
         if not self._beside or not name or name.lower().startswith("sqlite_"):
             return False
-        if self._service:
-            return not is_of(self._service, name)
-        return any(is_of(other, name) for other in self._beside)
+        return not its(self._service, self._beside)(name)
 
     @property
     def _makes_tables(self) -> bool:
@@ -327,12 +325,7 @@ def table_names(database: apsw.Connection) -> list[str]:
 
 def tables_of(database: apsw.Connection, service: str, beside: Collection[str]) -> list[str]:
     """Return those of them that are one service's; "" is the first one."""
-    others = [name for name in beside if name != service]
-    return [
-        table
-        for table in table_names(database)
-        if (is_of(service, table) if service else not any(is_of(other, table) for other in others))
-    ]
+    return list(filter(its(service, beside), table_names(database)))
 
 
 def quoted(name: str) -> str:

@@ -13,7 +13,7 @@ import apsw
 
 from bankrmi.replication.code_versions import StateVersion, with_version
 
-__all__ = ["FailedMigration", "Versions", "classes_beside"]
+__all__ = ["FailedMigration", "NotedVersion", "Versions", "classes_beside", "noted_versions"]
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS service_versions"
@@ -47,11 +47,27 @@ class FailedMigration(NamedTuple):
     service: str = ""
 
 
-class _Row(NamedTuple):
+class NotedVersion(NamedTuple):
+    """Of which version a service, and of which class one beside the first, is from an action id on."""
+
     action_id: int
     service: str
     version: int
     failed: str | None
+    kind: str = ""
+
+
+def noted_versions(database: apsw.Connection) -> list[NotedVersion]:
+    """Return all that is noted, in the order of action ids."""
+    home: list[Any] = database.execute(
+        "SELECT action_id, version, failed FROM service_versions ORDER BY action_id"
+    ).fetchall()
+    beside: list[Any] = []
+    if database.execute(_IS_THERE).get:
+        beside = database.execute(_ROWS_BESIDE).fetchall()
+    rows = [NotedVersion(at, "", version, failed) for at, version, failed in home]
+    rows += [NotedVersion(at, service, version, failed, kind) for at, service, kind, version, failed in beside]
+    return sorted(rows, key=lambda row: (row.action_id, row.service))
 
 
 class Versions:
@@ -70,15 +86,7 @@ class Versions:
 
     def load(self) -> None:
         """Know what the database says."""
-        home: list[Any] = self._database.execute(
-            "SELECT action_id, version, failed FROM service_versions ORDER BY action_id"
-        ).fetchall()
-        beside: list[Any] = []
-        if self._database.execute(_IS_THERE).get:
-            beside = self._database.execute(_ROWS_BESIDE).fetchall()
-        rows = [_Row(at, "", version, failed) for at, version, failed in home]
-        rows += [_Row(at, service, version, failed) for at, service, _, version, failed in beside]
-        self._rows = sorted(rows, key=lambda row: (row.action_id, row.service))
+        self._rows = noted_versions(self._database)
 
     @property
     def now(self) -> StateVersion:
@@ -96,7 +104,7 @@ class Versions:
         return self._after(before) if before else self.now
 
     @staticmethod
-    def _after(rows: list[_Row]) -> StateVersion:
+    def _after(rows: list[NotedVersion]) -> StateVersion:
         version: StateVersion = 1
         for row in rows:
             version = with_version(version, row.service, row.version)
@@ -117,13 +125,13 @@ class Versions:
         migration raised that."""
         if service:
             self._database.execute(_BESIDE)
-            row = action_id, service, kind, version, failed
-            self._database.execute("INSERT INTO service_versions_beside VALUES (?, ?, ?, ?, ?)", row)
+            values = action_id, service, kind, version, failed
+            self._database.execute("INSERT INTO service_versions_beside VALUES (?, ?, ?, ?, ?)", values)
         else:
             self._database.execute(
                 "INSERT INTO service_versions VALUES (?, ?, ?)", (action_id, version, failed)
             )
-        self._rows.append(_Row(action_id, service, version, failed))
+        self._rows.append(NotedVersion(action_id, service, version, failed, kind))
 
     def take_back(self, action_id: int) -> bool:
         """Forget what was noted at the newest action id; return whether a migration was done there."""

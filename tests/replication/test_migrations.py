@@ -13,7 +13,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.replication.cause import CauseKind
-from bankrmi.replication.code_versions import CodeVersions, migration_of, migration_session
+from bankrmi.replication.code_versions import CodeVersions, StateVersion, migration_of, migration_session
 from bankrmi.replication.events import RequestArrived
 from bankrmi.replication.view import View
 from tests.replication.histories import comes_back, dies
@@ -71,7 +71,7 @@ def give(bank: Bank, name: str, code: CodeVersions) -> None:
     bank.settings[name] = replace(bank.settings[name], code=code)
 
 
-def versions(bank: Bank) -> list[int]:
+def versions(bank: Bank) -> list[StateVersion]:
     return [bank.journals[name].version for name in ("s1", "s2")]
 
 

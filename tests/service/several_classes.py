@@ -65,7 +65,7 @@ class Stock(Service):
 
     @query
     def logged(self) -> int:
-        return self.db.execute("SELECT count(*) FROM log").value
+        return int(self.db.execute("SELECT count(*) FROM log").value)
 
     @query
     def ordered_of(self, name: str) -> int:
@@ -158,7 +158,7 @@ class Orders(Service):
 
     @query
     def count_of(self, name: str) -> int:
-        return self.db.execute("SELECT total(count) FROM item WHERE item.name = ?", (name,)).value or 0
+        return int(self.db.execute("SELECT total(count) FROM item WHERE item.name = ?", (name,)).value)
 
     @query
     def both(self, name: str) -> tuple[int, int]:
@@ -198,8 +198,8 @@ class Audit(ObjectService):
         return len(self.entries) + len(self.by_name)
 
 
-Stock.orders = Uses(Orders)  # type: ignore[assignment]  # Each is further down than the other.
-Orders.audit = Uses(lambda: Audit)  # type: ignore[assignment]
+Stock.orders = Uses(Orders)  # Each is further down than the other.
+Orders.audit = Uses(lambda: Audit)
 
 
 def served(home: type[Service], **beside: type[Service]) -> ServedServices:

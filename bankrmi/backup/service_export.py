@@ -4,8 +4,7 @@
     {"attribute": "entries", "key": "apple", "value": {"Entry": {"text": "x", "tags": []}}}
     {"service": "orders", "table": "item", "row": {"id": "…", "name": "apple", "count": 1}}
 
-Where there are several services, each line says of which it is; but those of the first one, which are as they
-are where it is alone.
+Where there are several services, each line says of which it is.
 
 Rule 1: it is made of a backup that was just taken, and checked: one state, all of it acknowledged.
 Rule 2: nothing of the class is needed. What JSON cannot say is said in words of it: bytes as {"base64": …}.
@@ -55,16 +54,18 @@ def exported_service(
         file = Path(folder) / "state.bank"
         taken = back_up_service(configuration, Order(file=file), server=server, rate=rate, progress=progress)
         with opened_unchanged(file) as database:
-            yield ExportedState(taken.label, lines_of(database))
+            home = configuration.service if configuration.has_several else ""
+            yield ExportedState(taken.label, lines_of(database, home))
 
 
-def lines_of(database: apsw.Connection) -> Iterator[str]:
-    """Yield what the tables of a class hold, table by table, in the order of their keys."""
+def lines_of(database: apsw.Connection, home: str = "") -> Iterator[str]:
+    """Yield what the tables of classes hold, table by table, in the order of their keys. `home`: the name of the
+    first service, where there are several."""
     beside = sorted(classes_beside(database))
     for table in table_names(database):
         service = next((one for one in beside if is_of(one, table)), "")
         plain = table[len(service) + 1 :] if service else table
-        of = {"service": service} if service else {}
+        of = {"service": service or home} if service or home else {}
         if plain == OBJECT_TABLE:
             yield from _attributes(database, table, of)
             continue

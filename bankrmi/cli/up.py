@@ -232,16 +232,17 @@ def _how_to_connect(configuration: Configuration) -> str:
     """Return how a program calls what is served."""
     path, services = configuration.path, configuration.services
     near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    lines = ["To call it:" if len(services) == 1 else "To call them:", "  >>> import bankrmi"]
+    lines = ["To call it:" if len(services) == 1 else "To call them:"]
+    imports, connects = ["import bankrmi"], []
     targets = list(services.values())
     for service, target in services.items():
         module, _, name = target.partition(":")
         which = f', service="{service}"' if targets.count(target) > 1 else ""
         variable = name.lower() if len(services) == 1 else service.replace("-", "_")
-        lines[-1] += f"; from {module} import {name}"
-        lines.append(f'  >>> {variable} = bankrmi.connect({name}, "{near}"{which})')
-        lines.append("  >>> import bankrmi")
-    return "\n".join(lines[:-1])
+        imports.append(f"from {module} import {name}")
+        connects.append(f'{variable} = bankrmi.connect({name}, "{near}"{which})')
+    imported = "; ".join(dict.fromkeys(imports))
+    return "\n".join([*lines, *(f"  >>> {line}" for line in (imported, *connects))])
 
 
 def _log_folder(configuration: Configuration) -> Path:

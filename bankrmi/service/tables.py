@@ -107,6 +107,12 @@ _COLUMNS = frozenset({"table_info", "table_xinfo"})
 """Which columns a table has: what records the changes asks so, in the middle of a statement."""
 
 
+_LIKE_TABLES = frozenset(
+    {"json_each", "json_tree", "generate_series", "pragma_table_info", "pragma_table_xinfo"}
+)
+"""Functions that are read as a table is, and are nobody's."""
+
+
 class Doing(Enum):
     """What goes on while SQLite is asked."""
 
@@ -297,7 +303,8 @@ class ServiceTables:
 
     def _is_anothers(self, name: str) -> bool:
         """Whether a table, or what is made for one, is not of the service that asks; SQLite's own is of none."""
-        if not self._beside or not name or name.lower().startswith("sqlite_"):
+        lower = name.lower()
+        if not self._beside or not name or lower.startswith("sqlite_") or lower in _LIKE_TABLES:
             return False
         return not its(self._service, self._beside)(name)
 

@@ -36,9 +36,7 @@ __all__ = ["BlockingClient"]
 class _PolledChannel(Channel):
     """A channel for one thread at a time."""
 
-    def __init__(
-        self, shown: Callable[[], TlsCredentials | None], object_of: Callable[[str], str]
-    ) -> None:
+    def __init__(self, shown: Callable[[], TlsCredentials | None], object_of: Callable[[str], str]) -> None:
         super().__init__(self._linked, lambda: None, shown, object_of)
         self._links = PolledLinks()
 

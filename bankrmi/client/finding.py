@@ -85,9 +85,7 @@ def what_to_connect(
     return kind, configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
 
 
-def service_called(
-    configuration: Configuration, kind: type | None, service: str | None = None
-) -> str | None:
+def service_called(configuration: Configuration, kind: type | None, service: str | None = None) -> str | None:
     """Return the name of the service that is called with this class; None if only the servers know it.
 
     `service` is the name that the caller has said. Raises ConfigurationError if it is known that it is not

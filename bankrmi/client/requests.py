@@ -75,6 +75,8 @@ ACCOUNT_ID = "bankrmi.account."
 def object_of(server: str, service: str = "") -> str:
     """Return the object of a server that is called; `service`: that of one that stands beside the first."""
     return f"{ACCOUNT_ID}{server}.{service}" if service else ACCOUNT_ID + server
+
+
 """What the ids of account objects begin with; the name of the server follows."""
 
 _OPERATIONS = {Withdraw, Deposit}

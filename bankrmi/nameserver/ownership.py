@@ -95,7 +95,9 @@ def check_owner(name: str, caller: Process | None) -> None:
 def _owner(name: str) -> str | None:
     if name == WITNESS_ID:
         return "witness"
-    return name.removeprefix(ACCOUNT_NAME).partition(".")[0] or None if name.startswith(ACCOUNT_NAME) else None
+    return (
+        name.removeprefix(ACCOUNT_NAME).partition(".")[0] or None if name.startswith(ACCOUNT_NAME) else None
+    )
 
 
 def check_succession(caller: Process, uri: str | None, held: Holder | None, view: View | None) -> None:

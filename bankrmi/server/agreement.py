@@ -206,7 +206,10 @@ def _serves_beside(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
             return f"as {name} one serves another class than the other", True
     if mine.keys() == other.keys():
         return "each loads the classes from where it has them: they have to be the same ones", False
-    return "a service is created once every server names it; whoever does not name one that is there waits", False
+    return (
+        "a service is created once every server names it; whoever does not name one that is there waits",
+        False,
+    )
 
 
 def _by_name(told: Any) -> dict[str, str]:

@@ -43,9 +43,7 @@ class CallCosts:
 class MeasuredService(ServiceMachine):
     """One copy of a service, whose calls are measured where they are decided."""
 
-    def __init__(
-        self, services: Description | ServedServices, costs: CallCosts, *, limit_ms: float
-    ) -> None:
+    def __init__(self, services: Description | ServedServices, costs: CallCosts, *, limit_ms: float) -> None:
         super().__init__(services, limit_ms=limit_ms)
         self._costs = costs
         self._budget = LineBudget(_BURST, _EVERY_SECONDS)

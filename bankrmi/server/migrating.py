@@ -83,8 +83,7 @@ class Migrations:
         host, code = self._host, self._services.code
         version = host.journal.version
         if self._version not in (None, version):
-            words, was = version_in_words(version), version_in_words(self._version or 1)
-            self._log.info("the state is of another version", version=words, was=was)
+            self._log.info("the state is of another version", version=_told(version), was=_told(self._version))
         self._version = version
         if not code.migrates(version) and self._proposed is None:
             return
@@ -156,3 +155,8 @@ class Migrations:
 def _method_of(service: str, version: int, target: int) -> str:
     """Return the method that makes a version of a service, of the one before; or that creates it."""
     return qualified(service, migration_name(target) if version else "create")
+
+
+def _told(version: StateVersion | None) -> int | str | None:
+    """Return a version as the log has it."""
+    return version if version is None or isinstance(version, int) else version_in_words(version)

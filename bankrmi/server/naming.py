@@ -48,7 +48,12 @@ class Naming:
         self._incarnation = incarnation
         self._name = ACCOUNT_ID + server
         self._said_of = {
-            name: [name, uri_of(name, configuration.servers[server]), False, [f"server:{server}", f"service:{service}"]]
+            name: [
+                name,
+                uri_of(name, configuration.servers[server]),
+                False,
+                [f"server:{server}", f"service:{service}"],
+            ]
             for service, name in _names(configuration, server).items()
         }
         self._link: Link | None = None

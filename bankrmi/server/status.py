@@ -128,7 +128,9 @@ def _why_of_another_version(shown: Condition) -> str | None:
     primary = shown.codes[view.primary]
     if code.migrates(there) and not primary.runs(there):
         return None  # The primary makes the next version first of all.
-    return _has_another_version(shown, f"{view.primary} leads with a state of version {version_in_words(there)}")
+    return _has_another_version(
+        shown, f"{view.primary} leads with a state of version {version_in_words(there)}"
+    )
 
 
 def _has_another_version(shown: Condition, what: str) -> str:

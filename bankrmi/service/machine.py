@@ -82,9 +82,7 @@ class ServiceMachine:
     needs_protocol = 1
     """A server that is too old to serve classes is told so when it connects, not by what is recorded."""
 
-    def __init__(
-        self, services: Description | ServedServices, *, limit_ms: float = LIMIT_MS
-    ) -> None:
+    def __init__(self, services: Description | ServedServices, *, limit_ms: float = LIMIT_MS) -> None:
         self._services = ServedServices.of(services)
         self.limit_ms = limit_ms
         """For a call that is decided here."""

@@ -349,9 +349,7 @@ class Runner:
             self.forget()
             raise
 
-    def _migration(
-        self, service: str, target: int
-    ) -> tuple[Description | None, Callable[..., None] | None]:
+    def _migration(self, service: str, target: int) -> tuple[Description | None, Callable[..., None] | None]:
         """Return the class that makes a version of a service, and its method for that; or, where the service
         is not there yet, the class in that version."""
         description = self._services.find(service)

@@ -93,14 +93,16 @@ class ServedServices:
     @cached_property
     def modules(self) -> frozenset[str]:
         """The modules of all classes."""
-        return frozenset(
-            known.kind.__module__ for _, one in self.each() for known in one.of_version.values()
-        )
+        return frozenset(known.kind.__module__ for _, one in self.each() for known in one.of_version.values())
 
     def used(self, user: Description, uses: Uses[Any]) -> str:
         """Return the name of the service that a class means; raises ConfigurationError."""
         kind = uses.kind
-        found = [name for name, one in self.each() if any(_is_meant(kind, it.kind) for it in one.of_version.values())]
+        found = [
+            name
+            for name, one in self.each()
+            if any(_is_meant(kind, it.kind) for it in one.of_version.values())
+        ]
         if uses.service is not None:
             found = [name for name in found if self.called(name) == uses.service]
         if len(found) == 1:

@@ -25,9 +25,7 @@ _BESIDE = (
     " failed TEXT, PRIMARY KEY (action_id, service)) STRICT"
 )
 _IS_THERE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'service_versions_beside'"
-_ROWS_BESIDE = (
-    "SELECT action_id, service, class, version, failed FROM service_versions_beside ORDER BY action_id, service"
-)
+_ROWS_BESIDE = "SELECT action_id, service, class, version, failed FROM service_versions_beside ORDER BY action_id, service"
 
 
 def classes_beside(database: apsw.Connection) -> dict[str, str]:
@@ -66,7 +64,9 @@ def noted_versions(database: apsw.Connection) -> list[NotedVersion]:
     if database.execute(_IS_THERE).get:
         beside = database.execute(_ROWS_BESIDE).fetchall()
     rows = [NotedVersion(at, "", version, failed) for at, version, failed in home]
-    rows += [NotedVersion(at, service, version, failed, kind) for at, service, kind, version, failed in beside]
+    rows += [
+        NotedVersion(at, service, version, failed, kind) for at, service, kind, version, failed in beside
+    ]
     return sorted(rows, key=lambda row: (row.action_id, row.service))
 
 

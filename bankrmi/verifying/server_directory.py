@@ -130,7 +130,9 @@ def _check_service(
     if adopted is None:
         return "nothing yet"
     calls = counted(check.tip.action_id, "call")
-    return f"{calls} of {_classes_in_words(database, kind)}, epoch {adopted.epoch} of history {adopted.history}"
+    return (
+        f"{calls} of {_classes_in_words(database, kind)}, epoch {adopted.epoch} of history {adopted.history}"
+    )
 
 
 def _classes_in_words(database: apsw.Connection, kind: str) -> str:
@@ -138,7 +140,8 @@ def _classes_in_words(database: apsw.Connection, kind: str) -> str:
     noted = noted_versions(database)
     versions = {row.service: row.version for row in noted}
     beside = [
-        f"{its} ({name}), at version {versions[name]}" for name, its in sorted(classes_beside(database).items())
+        f"{its} ({name}), at version {versions[name]}"
+        for name, its in sorted(classes_beside(database).items())
     ]
     return "; ".join([f"{kind}, at version {versions.get(HOME)}", *beside])
 

@@ -35,7 +35,9 @@ class Host:
 
     @property
     def replica(self) -> Any:
-        return SimpleNamespace(view=self.view, next_migration=lambda: None if self.why is None else ("", self.why))
+        return SimpleNamespace(
+            view=self.view, next_migration=lambda: None if self.why is None else ("", self.why)
+        )
 
     @property
     def journal(self) -> SqliteJournal:

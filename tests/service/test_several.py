@@ -196,7 +196,9 @@ def test_a_copy_where_the_other_service_does_otherwise_stops(make: Make) -> None
 
     first, second = make("first"), make("second", served(OtherStock, orders=Orders, audit=Audit))
     record = first.decide("orders.place", "pear", 2)
-    with pytest.raises(BrokenInvariant, match=r"Orders\.place at action id 1 .* table item, orders.item, orders.log"):
+    with pytest.raises(
+        BrokenInvariant, match=r"Orders\.place at action id 1 .* table item, orders.item, orders.log"
+    ):
         second.follow(record)
 
 
@@ -207,7 +209,13 @@ def test_a_copy_where_the_other_service_does_otherwise_stops(make: Make) -> None
 def test_a_class_does_beside_another_what_it_does_alone(make: Make, kind: type[Service]) -> None:
     alone, beside = make("alone", kind), make("beside", served(Stock, its=kind))
     calls: list[tuple[str, tuple[Any, ...]]] = (
-        [("put", ("apple", 3)), ("put", ("pear", 1)), ("take", ("pear", 9)), ("take", ("pear", 2)), ("note", ("x",))]
+        [
+            ("put", ("apple", 3)),
+            ("put", ("pear", 1)),
+            ("take", ("pear", 9)),
+            ("take", ("pear", 2)),
+            ("note", ("x",)),
+        ]
         if kind is Inventory
         else [("note", ("a",)), ("note", ("b",)), ("note_and_fail", ("c",)), ("draw", ())]
     )
@@ -322,7 +330,9 @@ def test_what_a_service_uses_is_served_with_it() -> None:
 
     with pytest.raises(ConfigurationError, match="Alone uses Stock, and that is not served with it"):
         ServiceMachine(described(Alone)).try_class()
-    with pytest.raises(ConfigurationError, match="Alone uses Stock, which is served as north, south: say which"):
+    with pytest.raises(
+        ConfigurationError, match="Alone uses Stock, which is served as north, south: say which"
+    ):
         ServiceMachine(served(Alone, north=Stock, south=Stock)).try_class()
     Alone.stock = Uses(Stock, service="south")
     with pytest.raises(ConfigurationError, match="Stock uses Orders, and that is not served"):
@@ -381,6 +391,9 @@ def test_one_class_is_served_under_two_names(make: Make) -> None:
         def move(self, name: str, count: int) -> list[int]:
             return [self.north.take(name, count), self.south.put(name, count)]
 
-    copy = make("towns", ServedServices(described(Towns), {"north": described(Inventory), "south": described(Inventory)}))
+    copy = make(
+        "towns",
+        ServedServices(described(Towns), {"north": described(Inventory), "south": described(Inventory)}),
+    )
     assert copy.call("move", "pear", 2) == [3, 7]
     assert (copy.ask("north.get", "pear"), copy.ask("south.get", "pear")) == (3, 7)

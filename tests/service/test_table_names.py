@@ -25,16 +25,16 @@ _DONE = [
     " SET count = item.count + excluded.count RETURNING item.count, count",
     "INSERT OR IGNORE INTO item (name, count) SELECT i.name, 1 FROM item AS i -- FROM item\n WHERE i.count > 1",
     "REPLACE INTO \"line of\" VALUES (7, 'apple', 2)",
-    "UPDATE OR IGNORE item SET count = item.count + l.count FROM \"line of\" l WHERE item.name = l.name",
+    'UPDATE OR IGNORE item SET count = item.count + l.count FROM "line of" l WHERE item.name = l.name',
     "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 4), big AS (SELECT * FROM item)"
-    " SELECT n, big.name FROM up, big LEFT JOIN (item JOIN \"line of\" AS l USING (name)) AS item ON item.count = n"
+    ' SELECT n, big.name FROM up, big LEFT JOIN (item JOIN "line of" AS l USING (name)) AS item ON item.count = n'
     " ORDER BY 1, 2",
     "SELECT item, item.item, count(*) FROM item, json_each('[1,2]') j WHERE name IN (SELECT name FROM many)"
     " AND 'apple' IN (SELECT name FROM item) GROUP BY item.name HAVING count(*) > 0 ORDER BY item.name",
     "SELECT name FROM many WHERE count IS NOT DISTINCT FROM 6 UNION SELECT main.item.name FROM main.item ORDER BY 1",
     "SELECT item.name FROM (SELECT * FROM item) AS item ORDER BY item.name",
     "DELETE FROM item WHERE item.name = 'apple' AND EXISTS (SELECT 1 FROM item x WHERE x.name = item.name)",
-    "SELECT * FROM \"line of\" ORDER BY id",
+    'SELECT * FROM "line of" ORDER BY id',
     "SELECT (SELECT max(count) FROM item), CASE WHEN count > 1 THEN count ELSE 0 END FROM item ORDER BY name",
 ]
 
@@ -107,7 +107,22 @@ def test_nobody_comes_to_the_tables_of_another(statement: str, service: str) -> 
 
 @pytest.mark.parametrize(
     "odd",
-    ["", "(", ")", "FROM", "FROM (", "' FROM item", '"', "[item", "/* FROM", "WITH x AS", "a.b.c.d FROM", "IN", ";;", "."],
+    [
+        "",
+        "(",
+        ")",
+        "FROM",
+        "FROM (",
+        "' FROM item",
+        '"',
+        "[item",
+        "/* FROM",
+        "WITH x AS",
+        "a.b.c.d FROM",
+        "IN",
+        ";;",
+        ".",
+    ],
 )
 def test_what_is_no_statement_stays_what_it_is_or_is_refused_by_sqlite(odd: str) -> None:
     assert as_written("o", renamed(odd, "o")).replace('"', "") == odd.replace('"', "")

@@ -19,6 +19,7 @@ from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.robustness.simulator.workload import BrokenWorkload
 from bankrmi.service.declaring import Description
+from bankrmi.service.served_services import ServedServices
 
 __all__ = ["any_calls"]
 
@@ -37,7 +38,7 @@ _DEPTH_AT_MOST = 3
 _Draw = Callable[[random.Random], Any]
 
 
-def any_calls(description: Description) -> CallScript:
+def any_calls(description: Description | ServedServices) -> CallScript:
     """Return a workload of any calls; raises ConfigurationError if an annotation says not enough."""
     draws = {name: _arguments(description, name) for name in sorted(description.methods)}
 
@@ -86,7 +87,9 @@ def _texts(value: object, depth: int = 0) -> list[str]:
     return [text for one in value[:_TEXTS_KEPT] for text in _texts(one, depth + 1)]
 
 
-def _arguments(description: Description, name: str) -> Callable[[random.Random], dict[str, Any]]:
+def _arguments(
+    description: Description | ServedServices, name: str
+) -> Callable[[random.Random], dict[str, Any]]:
     method = description.methods[name]
     hints = typing.get_type_hints(method.function)
     draws: dict[str, tuple[_Draw, bool]] = {}

@@ -83,7 +83,9 @@ class Migrations:
         host, code = self._host, self._services.code
         version = host.journal.version
         if self._version not in (None, version):
-            self._log.info("the state is of another version", version=_told(version), was=_told(self._version))
+            self._log.info(
+                "the state is of another version", version=_told(version), was=_told(self._version)
+            )
         self._version = version
         if not code.migrates(version) and self._proposed is None:
             return

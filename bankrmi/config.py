@@ -305,8 +305,8 @@ def _impossible_names(serves: Mapping[str, str], home: str) -> Iterator[Mistake]
         yield Mistake(
             key=("service",),
             others=(("serves",),),
-            message=f"service is {home}, and must be one of those below serves ({', '.join(serves)}): the one "
-            "that was there first",
+            message=f"service is {home}, and must be one of those below serves ({', '.join(serves)}): the "
+            "one that was there first",
         )
     names: dict[str, str] = {}
     for name in serves:

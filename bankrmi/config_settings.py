@@ -470,8 +470,8 @@ class ConfigSettings(_Checked):
     """The content of `config.yaml`; the shipped file explains each key."""
 
     serves: _Serves = None
-    """Which class is replicated, as `module:Class`; or several, indented below it, each by its name. None: the
-    accounts of a bank.
+    """Which class is replicated, as `module:Class`; or several, indented below it, each by its name. None:
+    the accounts of a bank.
     """
     service: _Name = Field(default_factory=lambda known: home_service(known.get("serves")))
     """What clients ask for: the attribute `service:account`. Of several services it is the first one: under

@@ -113,8 +113,8 @@ def _machine(configuration: Configuration, chain: Chain) -> StateMachine | None:
         found = None if services is None else services.find(service)
         if found is None or found.name != kind:
             raise InvalidRequest(
-                f"these are backups of {kind}, too, as the service {service}, and the configuration serves no "
-                "such thing: name it below `serves`"
+                f"these are backups of {kind}, too, as the service {service}, and the configuration serves "
+                "no such thing: name it below `serves`"
             )
     return None if services is None else ServiceMachine(services)
 

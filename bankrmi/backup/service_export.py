@@ -59,8 +59,8 @@ def exported_service(
 
 
 def lines_of(database: apsw.Connection, home: str = "") -> Iterator[str]:
-    """Yield what the tables of classes hold, table by table, in the order of their keys. `home`: the name of the
-    first service, where there are several."""
+    """Yield what the tables of classes hold, table by table, in the order of their keys. `home`: the name of
+    the first service, where there are several."""
     beside = sorted(classes_beside(database))
     for table in table_names(database):
         service = next((one for one in beside if is_of(one, table)), "")

@@ -95,8 +95,8 @@ class Invocation:
         return AnyServiceClient(configuration, timeout=timeout, on_waiting=_say_connecting)
 
     def served_here(self) -> tuple[dict[str, str], Path] | None:
-        """Return the classes that are served here, by service, as far as that is known, and the folder of their
-        modules.
+        """Return the classes that are served here, by service, as far as that is known, and the folder of
+        their modules.
 
         None if it is a bank, or nobody knows.
         """
@@ -157,7 +157,8 @@ def _check_accounts(served: Mapping[str, str], instead: str) -> None:
         how = f"{instead} (bankrmi.connect({kind}, ...))" if instead is _CALL_IT else instead
         are = "is" if len(targets) == 1 else "are"
         raise ConfigurationError(
-            f"{', '.join(targets)} {are} served here, and `bankrmi {command}` is for the accounts of a bank: {how}"
+            f"{', '.join(targets)} {are} served here, and `bankrmi {command}` is for the accounts of a bank: "
+            f"{how}"
         )
 
 

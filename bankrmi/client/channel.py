@@ -87,8 +87,8 @@ class Channel:
         shown: Callable[[], TlsCredentials | None] = lambda: None,
         object_of: Callable[[str], str] = object_of,
     ) -> None:
-        """`shown` returns what a connection that begins now shows, if anything; `object_of`, which object of a
-        server is called."""
+        """`shown` returns what a connection that begins now shows, if anything; `object_of`, which object of
+        a server is called."""
         self._shown = shown
         self._object_of = object_of
         self.session = Session()

@@ -268,7 +268,8 @@ class Console:
 
     async def _no_tellers(self, _: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequest(
-            f"{self._configuration.serves_in_words} is served, and no accounts: call its methods from a program"
+            f"{self._configuration.serves_in_words} is served, and no accounts: call its methods "
+            "from a program"
         )
 
     async def _invite(self, _: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Who may hold which name, and who gets which role.  Pure: callers, holders and the view in, a verdict out.
 
-Rule 1: `bankrmi.account.<server>`, and `bankrmi.account.<server>.<service>`, are for <server>, the witness's name for the witness; the name server's own
-        and whatever else begins with `bankrmi.` nobody gets. Every other name is everybody's.
+Rule 1: `bankrmi.account.<server>`, and `bankrmi.account.<server>.<service>`, are for <server>, the witness's
+        name for the witness; the name server's own and whatever else begins with `bankrmi.` nobody gets.
+        Every other name is everybody's.
 Rule 2: a role goes to the process that the view names: the primary is known by its start id, a standby by the
         disk (incarnation) that is in sync. Whoever else has the name of that server is joining.
 Rule 3: one process has a name. Another one of the same server gets it if the view names it; if it is at the

@@ -46,8 +46,8 @@ class Condition:
     everybody else's. `anchor` is where the journal begins, `durable` how far this disk holds it.
     `state_version` is that of this copy, and `code` what this server's code knows; `codes` and
     `state_versions` are what the others that are connected said of theirs; `migration` is which service gets
-    its next version first ("": the first service), where the code could make it, and why the primary does not yet
-    ("": it may).
+    its next version first ("": the first service), where the code could make it, and why the primary does not
+    yet ("": it may).
     The witness was asked `witness_asked_ms_ago`, and has answered nothing for `witness_silent_ms`.
     """
 
@@ -132,8 +132,8 @@ def condition_of(
 
 
 def next_migration(step: Step) -> tuple[str, str] | None:
-    """S6: which service ("": the first one) gets its next version first, and why not yet, "" if it may; None if
-    there is nothing to decide. One that waits holds up no other."""
+    """S6: which service ("": the first one) gets its next version first, and why not yet, "" if it may; None
+    if there is nothing to decide. One that waits holds up no other."""
     code, version = step.settings.code, step.journal.version
     if not code.migrates(version):
         return None

@@ -86,7 +86,8 @@ class LinkTable:
     def why_not_migrated(
         self, own: CodeVersions, version: StateVersion, servers: Iterable[str], service: str = ""
     ) -> str:
-        """Return why one service of such a state cannot be brought to its next version yet; "" if it can (S6).
+        """Return why one service of such a state cannot be brought to its next version yet; "" if it can
+        (S6).
 
         `servers` are all others of the bank: one that is away may have code that could not follow.
         """

@@ -275,8 +275,8 @@ class Replica:
         return self._office.party.may_be_folded
 
     def next_migration(self) -> tuple[str, str] | None:
-        """S6: return the service that gets its next version first ("": the first one), and why this server does
-        not decide that, "" if it may; None if it leads not, or there is none."""
+        """S6: return the service that gets its next version first ("": the first one), and why this server
+        does not decide that, "" if it may; None if it leads not, or there is none."""
         return None if self.primary is None else next_migration(self._this_step())
 
     @property

@@ -1,4 +1,5 @@
-"""Keeps this server's names with the name server, one for each service: again whenever it was away, or this server has another disk.
+"""Keeps this server's names with the name server, one for each service: again whenever it was away, or this
+server has another disk.
 
 Rule 1: names are hints; nothing waits for them, and a name server that is away is not an error.
 Rule 2: the handshake says which process and which disk has the name: roles go to those that the view names.

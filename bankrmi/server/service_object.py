@@ -53,8 +53,8 @@ class ServiceObject:
         state_version: Callable[[], int | None],
         service: str = HOME,
     ) -> None:
-        """`state_version`: of the state, None where this server does not lead. `service`: its name, if it stands
-        beside the first one."""
+        """`state_version`: of the state, None where this server does not lead. `service`: its name, if it
+        stands beside the first one."""
         self._service = service
         self._admission = admission
         self._status = status

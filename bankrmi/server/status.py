@@ -137,8 +137,10 @@ def _has_another_version(shown: Condition, what: str) -> str:
     code = shown.code
     if code.beside or not isinstance(shown.state_version, int):
         are = f"the classes here are of version {code.in_words}"
-        return f"{are}, and {what}: name all services below `serves`, replace the modules, and start this server again"
-    return f"the class here is of version {code.in_words}, and {what}: replace the module, and start this server again"
+        then = "name all services below `serves`, replace the modules, and start this server again"
+        return f"{are}, and {what}: {then}"
+    is_ = f"the class here is of version {code.in_words}"
+    return f"{is_}, and {what}: replace the module, and start this server again"
 
 
 def migration_in_words(

@@ -132,8 +132,8 @@ class Service:
         """Return another service, to be called."""
         if self._others is None:
             raise RuntimeError(
-                f"{uses.kind.__name__} is there to be called while a method of {type(self).__name__} runs on a "
-                "server, and not before or after"
+                f"{uses.kind.__name__} is there to be called while a method of {type(self).__name__} runs on "
+                "a server, and not before or after"
             )
         return self._others(uses)
 

@@ -161,7 +161,8 @@ def watched(module: str, *, is_update: bool) -> Iterator[None]:
 
 @contextmanager
 def within(module: str) -> Iterator[None]:
-    """What is refused now is said to be of this module, which an update calls into, until the context ends."""
+    """What is refused now is said to be of this module, which an update calls into, until the context
+    ends."""
     if not _inside:  # A query runs: its own lines are not looked for either.
         yield
         return

@@ -38,8 +38,8 @@ class OtherService:
         method = self._known.methods.get(name)
         if method is None:
             raise AttributeError(
-                f"{self._known.name} has no method {name!r} that is marked update or query, and nothing else of "
-                "another service can be used",
+                f"{self._known.name} has no method {name!r} that is marked update or query, and nothing else "
+                "of another service can be used",
                 name=name,
                 obj=self,
             )
@@ -88,7 +88,8 @@ class CallPath:
 
     @contextmanager
     def deeper(self, service: str, words: str) -> Iterator[None]:
-        """A call of another service, until the context ends; raises RuntimeError if its call goes on already."""
+        """A call of another service, until the context ends; raises RuntimeError if its call goes on
+        already."""
         if any(one == service for one, _ in self._steps):
             way = ", which calls ".join([*(step for _, step in self._steps), words])
             raise RuntimeError(f"{way}: a service is not called again while a call of it goes on")

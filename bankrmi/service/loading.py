@@ -21,8 +21,8 @@ _TARGET = re.compile(r"([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*):([A
 
 
 def load_services(named: Mapping[str, str], folder: Path) -> ServedServices:
-    """Return what a pair serves, by name, the first one first; raises ConfigurationError, saying what is wrong
-    where."""
+    """Return what a pair serves, by name, the first one first; raises ConfigurationError, saying what is
+    wrong where."""
     (home, target), *others = named.items()
     beside = {name: _loaded(other, folder) for name, other in others}
     services = ServedServices(_loaded(target, folder), beside, home_name=home)

@@ -59,6 +59,7 @@ _monotonic, _thread_time, _signal, _setitimer = (
     signal.signal,
     signal.setitimer,
 )
+_MORE_TIME = ": while automatic takeover is paused (`bankrmi pause`) it is given more, and is tried again"
 _WAITING_TIMES = 3
 """So many times longer than it may work a method may take: others have the processor, or it sleeps."""
 
@@ -271,7 +272,8 @@ class Runner:
 
     @contextmanager
     def _at_another(self, name: str, service: Service, doing: Doing) -> Iterator[None]:
-        """Be at another service, which sees the time and the chance of the same call, until the context ends."""
+        """Be at another service, which sees the time and the chance of the same call, until the context
+        ends."""
         _give(service, "_moment", self._given)
         with self.tables.of(name), self._doing(doing), within(type(service).__module__):
             yield
@@ -343,7 +345,7 @@ class Runner:
                     moment,
                     Doing.OURS,
                     limit_s,
-                    ": while automatic takeover is paused (`bankrmi pause`) it is given more, and is tried again",
+                    _MORE_TIME,
                 )
         except Raised:
             self.forget()

@@ -4,7 +4,8 @@ The first one is the *home* service: it is what is there where there is only one
 the journal have plain names, so a pair that served it alone goes on with what it has. Those beside it have
 theirs before each: the call `orders.place`, the table `orders.line`.
 
-Rule 1: what a service uses is one of those that are served with it; that is looked at when classes are loaded.
+Rule 1: what a service uses is one of those that are served with it; that is looked at when classes are
+        loaded.
 """
 
 from __future__ import annotations

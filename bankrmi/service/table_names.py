@@ -4,8 +4,8 @@ Several services lie in one database, in one transaction (S8), and each has name
 one that stands beside the first is written anew, with its name before those of its tables, views, indexes and
 triggers. What stands where SQL has such a name is one; columns, aliases and functions stay as they are.
 
-Rule 1: what is overlooked here is nobody's table: SQLite says so, or its authorizer (see `tables`). No mistake
-        here leads a service to another's rows.
+Rule 1: what is overlooked here is nobody's table: SQLite says so, or its authorizer (see `tables`). No
+        mistake here leads a service to another's rows.
 Rule 2: who reads an error is told the names as the service has them.
 """
 
@@ -82,8 +82,8 @@ def is_of(service: str, table: str) -> bool:
 
 
 def its(service: str, beside: Collection[str]) -> Callable[[str], bool]:
-    """Return what says whether something in the database is one service's; "" is the first one, and `beside` are
-    the others."""
+    """Return what says whether something in the database is one service's; "" is the first one, and `beside`
+    are the others."""
     if service:
         return partial(is_of, service)
     return lambda table: not any(is_of(other, table) for other in beside)

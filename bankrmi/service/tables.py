@@ -302,7 +302,8 @@ class ServiceTables:
         return "a method of a service can read and write rows, and this statement does something else"
 
     def _is_anothers(self, name: str) -> bool:
-        """Whether a table, or what is made for one, is not of the service that asks; SQLite's own is of none."""
+        """Whether a table, or what is made for one, is not of the service that asks; SQLite's own is of
+        none."""
         lower = name.lower()
         if not self._beside or not name or lower.startswith("sqlite_") or lower in _LIKE_TABLES:
             return False

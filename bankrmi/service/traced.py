@@ -9,7 +9,8 @@ __all__ = ["line_of"]
 
 
 def line_of(error: BaseException, modules: Collection[str]) -> str:
-    """Return the innermost line of these modules that an error came by: "inventory.py, line 12"; or nothing."""
+    """Return the innermost line of these modules that an error came by: "inventory.py, line 12"; or
+    nothing."""
     found, traceback = "", error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame

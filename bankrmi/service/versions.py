@@ -25,7 +25,10 @@ _BESIDE = (
     " failed TEXT, PRIMARY KEY (action_id, service)) STRICT"
 )
 _IS_THERE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'service_versions_beside'"
-_ROWS_BESIDE = "SELECT action_id, service, class, version, failed FROM service_versions_beside ORDER BY action_id, service"
+_ROWS_BESIDE = (
+    "SELECT action_id, service, class, version, failed FROM service_versions_beside"
+    " ORDER BY action_id, service"
+)
 
 
 def classes_beside(database: apsw.Connection) -> dict[str, str]:

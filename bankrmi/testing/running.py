@@ -75,7 +75,8 @@ class ServiceCluster(Generic[ServiceT]):
         deadline: float = DEADLINE_S,
         **settings: object,
     ) -> None:
-        """`service` is a class; or several by their names, the first one first. `settings` are keys of config.yaml; `deadline` is how long it is waited for anything, in seconds.
+        """`service` is a class; or several by their names, the first one first. `settings` are keys of
+        config.yaml; `deadline` is how long it is waited for anything, in seconds.
 
         Everything is in `directory`, which is left as it is; without one, in one that is deleted at the end.
         Raises ConfigurationError if no other process could import the class.

@@ -92,8 +92,8 @@ def simulate(
     and gets what came of each. Without one, any method is called with anything that its annotations allow.
 
     Several services of one pair are given by their names: `{"stock": Stock, "orders": Orders}`. The workload
-    calls `services.orders.place(...)`, or `services[Orders].place(...)`, which editors know the type of; a model
-    has an object for each, under its name.
+    calls `services.orders.place(...)`, or `services[Orders].place(...)`, which editors know the type of; a
+    model has an object for each, under its name.
 
     `model` makes the object that the class is held against: its methods have the same names. Without one it
     is the class itself, by itself, one call after the other. Each seed is repeated exactly by its number.

@@ -2,9 +2,9 @@
 
 Beside the journal lies what takes back each of the newest calls (S1). So a copy of the tables is taken back,
 call by call: every row that a call left has to be there as it left it, and what each call changed has to have
-the digest that the journal has. Where that leads to the newest migration, all rows of all tables of the service
-that was migrated have to be those whose digest was written then; where it leads to the opening state, all rows
-of all tables.
+the digest that the journal has. Where that leads to the newest migration, all rows of all tables of the
+service that was migrated have to be those whose digest was written then; where it leads to the opening state,
+all rows of all tables.
 
 Rule 1: nothing of the author's code is needed, nor run.
 Rule 2: what is taken back is a copy elsewhere: the directory stays as it is.

@@ -1,4 +1,4 @@
-"""Three services in one pair of servers: what is on the shelf, what was bought, and the points that came of it.
+"""Three services in one pair of servers: what is on the shelf, what was bought, and the points for that.
 
 To buy is one update of `Purchases`, which calls the other two: all of it is done, or nothing.
 """

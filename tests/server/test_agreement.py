@@ -151,7 +151,8 @@ JUNK = st.recursive(
 
 @given(data=st.data())
 def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) -> None:
-    one = {"service": "account", "serves": None, "serves_beside": None, "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
+    one = {"service": "account", "serves": None, "serves_beside": None,
+           "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
            "copies_min": 1, "lease_ms": 0, "drift_ms": 0, "heartbeat_ms": 1, "checkpoint_timeout_ms": 5,
            "refused_means_gone": True, "limits.operations_per_request": 8, "limits.group_bytes": 256,
            "limits.server_message_bytes": 1 << 30}  # fmt: skip

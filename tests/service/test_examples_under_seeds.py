@@ -374,7 +374,7 @@ def use_shop(chance: random.Random, shop: Any) -> Calls:
     yield shop.sold("mug")
 
 
-# -- the warehouse: three services in one pair ----------------------------------------------------------------
+# -- the warehouse: three services in one pair --------------------------------------------------
 
 
 class PlainShelf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,33 +11,41 @@ from bankrmi.service.table_names import as_written, its, renamed
 from bankrmi.service.tables import Doing, ServiceTables
 from bankrmi.storage.database import open_in_memory
 
-_CREATED = [
-    "CREATE TABLE item (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL, item TEXT, CHECK (item.count >= 0))",
-    "CREATE TABLE IF NOT EXISTS [line of] (id INTEGER PRIMARY KEY, name TEXT REFERENCES item(name) ON DELETE CASCADE"
-    " ON UPDATE SET NULL, count INTEGER DEFAULT 0)",
-    "CREATE UNIQUE INDEX by_count ON item (count, item) WHERE count > 100",
-    "CREATE VIEW `many` AS SELECT item.name, count FROM item WHERE item.count > 3",
-    "CREATE TRIGGER noted AFTER INSERT ON item WHEN new.count > 8 BEGIN"
-    " INSERT INTO [line of] (name) VALUES (new.name); UPDATE item SET count = 8 WHERE item.name = new.name; END",
-]
-_DONE = [
-    "INSERT INTO item VALUES ('apple', 3, 'x'), ('pear', 5, 'FROM item'), ('fig', 9, NULL)",
-    "INSERT INTO main.item (name, count) VALUES ('pear', 1) ON CONFLICT (name) DO UPDATE"
-    " SET count = item.count + excluded.count RETURNING item.count, count",
-    "INSERT OR IGNORE INTO item (name, count) SELECT i.name, 1 FROM item AS i -- FROM item\n WHERE i.count > 1",
-    "REPLACE INTO \"line of\" VALUES (7, 'apple', 2)",
-    'UPDATE OR IGNORE item SET count = item.count + l.count FROM "line of" l WHERE item.name = l.name',
-    "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 4), big AS (SELECT * FROM item)"
-    ' SELECT n, big.name FROM up, big LEFT JOIN (item JOIN "line of" AS l USING (name)) AS item ON item.count = n'
-    " ORDER BY 1, 2",
-    "SELECT item, item.item, count(*) FROM item, json_each('[1,2]') j WHERE name IN (SELECT name FROM many)"
-    " AND 'apple' IN (SELECT name FROM item) GROUP BY item.name HAVING count(*) > 0 ORDER BY item.name",
-    "SELECT name FROM many WHERE count IS NOT DISTINCT FROM 6 UNION SELECT main.item.name FROM main.item ORDER BY 1",
-    "SELECT item.name FROM (SELECT * FROM item) AS item ORDER BY item.name",
-    "DELETE FROM item WHERE item.name = 'apple' AND EXISTS (SELECT 1 FROM item x WHERE x.name = item.name)",
-    'SELECT * FROM "line of" ORDER BY id',
-    "SELECT (SELECT max(count) FROM item), CASE WHEN count > 1 THEN count ELSE 0 END FROM item ORDER BY name",
-]
+_CREATED = """
+CREATE TABLE item (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL, item TEXT,
+    CHECK (item.count >= 0));
+CREATE TABLE IF NOT EXISTS [line of] (id INTEGER PRIMARY KEY, count INTEGER DEFAULT 0,
+    name TEXT REFERENCES item(name) ON DELETE CASCADE ON UPDATE SET NULL);
+CREATE UNIQUE INDEX by_count ON item (count, item) WHERE count > 100;
+CREATE VIEW `many` AS SELECT item.name, count FROM item WHERE item.count > 3;
+CREATE TRIGGER noted AFTER INSERT ON item WHEN new.count > 8
+    BEGIN INSERT INTO [line of] (name) VALUES (new.name);
+    UPDATE item SET count = 8 WHERE item.name = new.name; END;
+"""
+_DONE = """
+INSERT INTO item VALUES ('apple', 3, 'x'), ('pear', 5, 'FROM item'), ('fig', 9, NULL);
+INSERT INTO main.item (name, count) VALUES ('pear', 1)
+    ON CONFLICT (name) DO UPDATE SET count = item.count + excluded.count RETURNING item.count, count;
+INSERT OR IGNORE INTO item (name, count) SELECT i.name, 1 FROM item AS i -- FROM item
+    WHERE i.count > 1;
+REPLACE INTO "line of" (id, name, count) VALUES (7, 'apple', 2);
+UPDATE OR IGNORE item SET count = item.count + l.count FROM "line of" l WHERE item.name = l.name;
+WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 4), big AS (SELECT * FROM item)
+    SELECT n, big.name FROM up, big
+    LEFT JOIN (item JOIN "line of" AS l USING (name)) AS item ON item.id = n ORDER BY 1, 2;
+SELECT item, item.item, count(*) FROM item, json_each('[1,2]') j WHERE name IN (SELECT name FROM many)
+    AND 'apple' IN (SELECT name FROM item) GROUP BY item.name HAVING count(*) > 0 ORDER BY item.name;
+SELECT name FROM many WHERE count IS NOT DISTINCT FROM 6
+    UNION SELECT main.item.name FROM main.item ORDER BY 1;
+SELECT item.name FROM (SELECT * FROM item) AS item ORDER BY item.name;
+DELETE FROM item WHERE item.name = 'apple' AND EXISTS (SELECT 1 FROM item x WHERE x.name = item.name);
+SELECT * FROM "line of" ORDER BY id;
+SELECT (SELECT max(count) FROM item), CASE WHEN count > 1 THEN count ELSE 0 END FROM item ORDER BY name;
+"""
+
+
+def _statements(text: str) -> list[str]:
+    return [one for one in re.split(r";\n(?! )", text.strip() + "\n") if one.strip()]
 
 
 def _run(service: str) -> list[Any]:
@@ -46,13 +55,12 @@ def _run(service: str) -> list[Any]:
     found: list[Any] = []
     with tables.of(service):
         tables.doing = Doing.CREATE
-        for statement in _CREATED:
+        for statement in _statements(_CREATED):
             tables.execute(statement)
         tables.doing = Doing.OURS
         database.execute("BEGIN")
         tables.doing = Doing.UPDATE
-        for statement in _DONE:
-            found.append(tables.execute(statement).fetchall())
+        found += [tables.execute(statement).fetchall() for statement in _statements(_DONE)]
         tables.doing = Doing.MIGRATION
         tables.execute("ALTER TABLE item RENAME COLUMN count TO number")
         tables.execute("ALTER TABLE `line of` RENAME TO lines")

@@ -1,10 +1,9 @@
-"""Several services in one pair, on real processes: names, atomic calls under kill -9, and one that comes later."""
+"""Several services in one pair, on real processes: names, atomic calls under kill -9, and one that comes
+later."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from bankrmi.config import load
 from bankrmi.errors import BankError, ConfigurationError
 from tests.pages import ROOT
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
+from tests.system.commands import bankrmi as command
 from warehouse import Points, Purchases, Shelf, SoldOut, TooFewPoints
 
 TEXT = (ROOT / "examples/warehouse/warehouse.py").read_text()
@@ -27,7 +27,9 @@ ALL = {"shelf": "warehouse:Shelf", "points": "warehouse:Points", "purchases": "w
 
 def write_served(cluster: Cluster, serves: dict[str, str] | None) -> None:
     """Let processes that start from now on serve these, each under its name; None: the shelf alone."""
-    lines = [line for line in cluster.config.read_text().splitlines() if line[:7] not in ("serves:", "service")]
+    lines = [
+        line for line in cluster.config.read_text().splitlines() if line[:7] not in ("serves:", "service")
+    ]
     kept = [line for line in lines if not (line.startswith("  ") and "warehouse:" in line)]
     if serves is None:
         told = ["serves: warehouse:Shelf", "service: shelf"]
@@ -42,11 +44,6 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     (tmp_path / "warehouse.py").write_text(TEXT)
     with Cluster(tmp_path) as made:
         yield made
-
-
-def bankrmi_says(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bankrmi", "--config", str(cluster.config), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
 Connect = Callable[..., Any]
@@ -103,27 +100,29 @@ def test_calls_across_services_are_whole_whatever_dies(cluster: Cluster, connect
     nameserver = cluster.configuration.nameserver
     with bankrmi.connect(Points, nameserver=nameserver, service="points", timeout=DEADLINE_S) as by_name:
         assert by_name.balance("Ann") == 2 * len(done)
-    with pytest.raises(ConfigurationError, match="serves shelf .*, and not Other"):
+    with pytest.raises(ConfigurationError, match=r"serves shelf .*, and not Other"):
         connected(type("Other", (Shelf,), {}))
 
     told = cluster.status(cluster.primary())
     assert told is not None
     versions = {"state_version": 1, "class_version": 1}
     assert told["services"] == {name: {"serves": target, **versions} for name, target in ALL.items()}
-    exported = bankrmi_says(cluster, "export")
+    exported = command(cluster, "export")
     lines = [json.loads(line) for line in exported.stdout.splitlines()]
     assert {line["service"] for line in lines} == set(ALL)
     assert {"service": "points", "attribute": "of", "key": "Ann", "value": 2 * len(done)} in lines
     left = {"name": "mug", "cents": 250, "count": 500 - len(done)}
     assert {"service": "shelf", "table": "item", "row": left} in lines
     backup = cluster.directory / "all.bank"
-    assert bankrmi_says(cluster, "backup", str(backup)).returncode == 0
-    assert "services shelf, points, purchases: epoch" in bankrmi_says(cluster, "status").stdout
+    assert command(cluster, "backup", str(backup)).returncode == 0
+    assert "services shelf, points, purchases: epoch" in command(cluster, "status").stdout
 
     cluster.kill(*cluster.servers, NAMESERVER)
-    verified = bankrmi_says(cluster, "verify", str(backup), *(str(cluster.data(name)) for name in cluster.servers))
+    verified = command(cluster, "verify", str(backup), *(str(cluster.data(name)) for name in cluster.servers))
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert "of Shelf, at version 1; Points (points), at version 1; Purchases (purchases), at" in verified.stdout
+    assert (
+        "of Shelf, at version 1; Points (points), at version 1; Purchases (purchases), at" in verified.stdout
+    )
 
 
 def test_a_service_that_comes_later_is_created_once_every_server_knows_it(

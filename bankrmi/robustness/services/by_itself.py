@@ -243,7 +243,8 @@ class _PlainObject:
     """An object of a plain class, in memory."""
 
     def __init__(self, made: ModelMaker, services: ServedServices | None = None) -> None:
-        """`services`: those that it stands for, where there are several: it has an object for each, by its name."""
+        """`services`: those that it stands for, where there are several: it has an object for each, by its
+        name."""
         self._services = services
         try:
             self._object = made()

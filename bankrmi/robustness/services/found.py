@@ -1,7 +1,8 @@
 """A class, or the classes of one pair, with workload and model by the names that a command line has for them.
 
-Rule: a name without a module is looked for in the module of the class, of several in that of the first. Where no workload is named, that is
-      `workload` there; if there is none, any method is called with anything that its annotations allow.
+Rule: a name without a module is looked for in the module of the class, of several in that of the first. Where
+      no workload is named, that is `workload` there; if there is none, any method is called with anything
+      that its annotations allow.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class FoundService:
 def found_service(
     served: str | Mapping[str, str], folder: Path, workload: str | None = None, model: str | None = None
 ) -> FoundService:
-    """Return them, of one class, or of several by their names; raises ConfigurationError if one is not there, or is
-    not what it should be."""
+    """Return them, of one class, or of several by their names; raises ConfigurationError if one is not there,
+    or is not what it should be."""
     named = {"": served} if isinstance(served, str) else served
     target = next(iter(named.values()))
     description = load(target, folder) if len(named) == 1 else load_services(named, folder)

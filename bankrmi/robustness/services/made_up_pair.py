@@ -1,7 +1,7 @@
 """Two classes that are made up from a seed, served by one pair, and call each other.
 
-As of one (`made_up`), a method is a program of a few steps; some of them call a method of the other class, and
-some of those catch what that raises. It is run twice: on tables, as services, and on dicts.
+As of one (`made_up`), a method is a program of a few steps; some of them call a method of the other class,
+and some of those catch what that raises. It is run twice: on tables, as services, and on dicts.
 
 Rule 1: an inner call that raises has changed nothing, caught or not; an outer one takes back all of both.
 Rule 2: a class that is called by the other does not call back: that raises, on dicts as well.

@@ -18,8 +18,8 @@ _IN_A_ROW, _PAIRS = 8, (4, 5)
 
 
 def made_up_workload(seed: int) -> ServiceWorkload:
-    """Return a world with a class that is made up: every other one is held against dicts. In every fourth world
-    there are two classes, which call each other."""
+    """Return a world with a class that is made up: every other one is held against dicts. In every fourth
+    world there are two classes, which call each other."""
     if seed % _IN_A_ROW in _PAIRS:
         return made_up_pair_workload(seed)
     model = partial(MadeUpModel, seed) if seed % 2 else None

@@ -1,7 +1,8 @@
-"""Several services by themselves, on one database: a call of one may call another, and nothing of ours is around.
+"""Several services by themselves, on one database: a call of one may call another, and nothing of ours is
+around.
 
-Rule 1: an inner call is as a call from outside, but for its transaction: a savepoint, and copies of what is in
-        attributes. An exception changes nothing, caught or not.
+Rule 1: an inner call is as a call from outside, but for its transaction: a savepoint, and copies of what is
+        in attributes. An exception changes nothing, caught or not.
 Rule 2: as in `by_itself`, how a server does all that is not used here.
 """
 

@@ -13,7 +13,15 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.replication.cause import CauseKind
-from bankrmi.replication.code_versions import CodeVersions, StateVersion, migration_of, migration_session
+from bankrmi.replication.code_versions import (
+    CodeVersions,
+    StateVersion,
+    migration_of,
+    migration_session,
+    state_version_of,
+    stated_state,
+    with_version,
+)
 from bankrmi.replication.events import RequestArrived
 from bankrmi.replication.view import View
 from tests.replication.histories import comes_back, dies
@@ -301,3 +309,66 @@ def test_what_is_stated_can_be_read() -> None:
     code = CodeVersions(2, 5, 1, "abc")
     assert CodeVersions.of_stated(code.stated()) == code
     assert CodeVersions.of_stated({**code.stated(), "digest": "x" * 1000}).digest == ""
+
+
+# --- several services (S8) --------------------------------------------------------------------------------
+
+ORDERS = CodeVersions(1, 2, 1, beside=(("orders", CodeVersions(1, 2, 1)),))
+ALONE = CodeVersions(1, 2, 1)
+
+
+def of(home: int, **beside: int) -> StateVersion:
+    version: StateVersion = home
+    for service, one in beside.items():
+        version = with_version(version, service, one)
+    return version
+
+
+@pytest.mark.parametrize(
+    ("code", "version", "runs", "steps"),
+    [
+        (ORDERS, of(2), True, ["orders"]),
+        (ORDERS, of(1), True, ["", "orders"]),
+        (ORDERS, of(2, orders=1), True, ["orders"]),
+        (ORDERS, of(2, orders=2), True, []),
+        (ORDERS, of(2, orders=3), False, []),
+        (ORDERS, of(2, other=1), False, ["orders"]),
+        (ALONE, of(1), True, [""]),
+        (ALONE, of(1, orders=1), False, [""]),
+        (ALONE, of(3), False, []),
+    ],
+)
+def test_a_service_that_is_not_there_is_one_to_be_made_and_one_that_is_has_to_be_known(
+    code: CodeVersions, version: StateVersion, runs: bool, steps: list[str]
+) -> None:
+    assert code.runs(version) is runs
+    assert list(code.steps(version)) == steps
+    assert code.may_lead(version) is runs
+    assert code.migrates(version) is (runs and bool(steps))
+
+
+def test_whoever_follows_knows_what_is_made() -> None:
+    assert ORDERS.makes("orders", 1, of(1)), "created as it was before"
+    assert ORDERS.makes("orders", 2, of(1))
+    assert ORDERS.makes("orders", 2, of(1, orders=1))
+    assert not ORDERS.makes("orders", 1, of(1, orders=1))
+    assert not ORDERS.makes("orders", 3, of(1))
+    assert not ALONE.makes("orders", 1, of(1))
+    assert ALONE.makes("", 2, of(1))
+
+
+def test_what_is_stated_of_several_is_understood() -> None:
+    assert CodeVersions.of_stated(ORDERS.stated()) == ORDERS
+    for version in (of(1), of(2, orders=1, other=3)):
+        assert state_version_of(stated_state(version)) == version
+    for session in ("orders", "a-1", "1", ""):
+        assert migration_of(migration_session(12, session)) == (session, 12)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [7, [], {"orders": 1}, {"a b": ORDERS.stated()}, {1: ORDERS.stated()}, {f"s{n}": {} for n in range(99)}],
+)
+def test_what_is_no_service_is_not_believed(beside: object) -> None:
+    assert CodeVersions.of_stated({**ALONE.stated(), "beside": beside}) == ALONE
+    assert state_version_of({"state": 2, "states_beside": beside}) in (2, of(2, orders=1))

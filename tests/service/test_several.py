@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -161,6 +162,35 @@ def test_the_limit_of_time_is_for_the_whole_call(make: Make) -> None:
     for name in ("spin", "count"):
         assert raised_by(copy, "call", name).name == "TimeoutError"
         assert copy.state() == []
+
+
+def test_what_differs_is_refused_in_the_other_with_its_line(make: Make) -> None:
+    class Clock(Service):
+        @update
+        def read(self) -> float:
+            return time.time()
+
+    class Asks(Service):
+        clock = Uses(Clock)
+
+        @update
+        def read(self) -> float:
+            return self.clock.read()
+
+        @update
+        def read_itself(self) -> float:
+            try:
+                self.clock.read()
+            except Exception:
+                return time.time()
+            return 0.0
+
+    copy = make("clock", served(Asks, clock=Clock))
+    for method in ("read", "read_itself"):
+        raised = raised_by(copy, method)
+        assert raised.name == "Undetermined"
+        assert "time.time differs from one copy to another" in raised.words
+        assert raised.words.startswith("test_several.py, line ")
 
 
 # --- two copies -------------------------------------------------------------------------------------------

@@ -176,3 +176,6 @@ def test_a_service_that_comes_later_is_created_once_every_server_knows_it(
     cluster.start(first)
     cluster.wait_until_in_sync()
     assert alone.left("mug") == 7
+    cluster.kill(*cluster.servers, NAMESERVER)
+    verified = command(cluster, "verify", *(str(cluster.data(name)) for name in cluster.servers))
+    assert verified.returncode == 0, verified.stdout + verified.stderr

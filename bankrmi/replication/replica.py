@@ -285,10 +285,7 @@ class Replica:
         state = self._office.state
         if self._office.adopting is not None or type(state) is not Leading:
             return False
-        leader = state.leader
-        if leader.may_form_group(self.journal.tip.action_id, self._now_ms):
-            return True
-        return leader.reads_wait and leader.may_go_on_reading(self._this_step())
+        return state.leader.somebody_waits and state.leader.has_work(self._this_step())
 
     def condition(self) -> Condition:
         """Return what there is to show of this server."""

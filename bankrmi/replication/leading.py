@@ -183,13 +183,13 @@ class Leader:
         """Whether a request waits for a group, or a read for a confirmation."""
         return bool(self._groups) or self._reads.wait
 
-    def has_work(self, step: Step) -> bool:
-        """Whether `proceed` would form a group now, or do something for the reads that wait."""
-        if self.is_switching_over:
-            return False
-        if self._groups.may_form(self.acknowledged, step.tip, step.now_ms):
-            return True
-        if not self._reads.wait:
+    def may_form_group(self, tip: int, now_ms: float) -> bool:
+        """Whether `proceed` would form a group now, with a journal that ends at `tip`."""
+        return self._groups.may_form(self.acknowledged, tip, now_ms) and not self.is_switching_over
+
+    def may_go_on_reading(self, step: Step) -> bool:
+        """Whether `proceed` would do something for the reads that wait."""
+        if not self._reads.wait or self.is_switching_over:
             return False
         facts = self._facts(step)
         return facts.may_read or self._may_confirm(facts)
@@ -205,14 +205,15 @@ class Leader:
 
     def _form_group(self, time_us: int, step: Step) -> None:
         before = step.journal.tip
-        group = self._groups.form(self.view, self._answers, time_us, step, self.copies.tracked)
+        group, is_all = self._groups.form(self.view, self._answers, time_us, step, self.copies.tracked)
         if group:
             self._checkpoints.begin_group(group, before)
             for peer in self.copies.peers.values():
                 if peer.counts or (peer.tracked and not peer.unanswered):
                     self._send(peer, step)
             step.commit("group")
-        self._advance(step)
+        if not is_all:  # Some rest on what may be acknowledged already.
+            self._advance(step)
 
     def _confirm_reads(self, step: Step) -> None:
         """Send what will confirm every read that waits for it; or do without, if there is a lease now."""

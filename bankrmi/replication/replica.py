@@ -285,7 +285,11 @@ class Replica:
         state = self._office.state
         if self._office.adopting is not None or type(state) is not Leading:
             return False
-        return state.leader.somebody_waits and state.leader.has_work(self._this_step())
+        leader = state.leader
+        return leader.somebody_waits and (
+            leader.may_form_group(self.journal.tip.action_id, self._now_ms)
+            or leader.may_go_on_reading(self._this_step())
+        )
 
     def condition(self) -> Condition:
         """Return what there is to show of this server."""

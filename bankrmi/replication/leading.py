@@ -178,19 +178,17 @@ class Leader:
 
     # -- groups, and rounds of confirmation ------------------------------------------------------
 
-    @property
-    def somebody_waits(self) -> bool:
-        """Whether a request waits for a group, or a read for a confirmation."""
-        return bool(self._groups) or self._reads.wait
-
     def may_form_group(self, tip: int, now_ms: float) -> bool:
-        """Whether `proceed` would form a group now, with a journal that ends at `tip`."""
-        return self._groups.may_form(self.acknowledged, tip, now_ms) and not self.is_switching_over
+        """Whether `proceed` would form a group now, with a journal that ends at `tip`: none is on its way."""
+        return self.acknowledged >= tip and self._groups.may_form(now_ms) and not self.is_switching_over
+
+    @property
+    def reads_wait(self) -> bool:
+        """Whether any read waits for a confirmation."""
+        return self._reads.wait and not self.is_switching_over
 
     def may_go_on_reading(self, step: Step) -> bool:
         """Whether `proceed` would do something for the reads that wait."""
-        if not self._reads.wait or self.is_switching_over:
-            return False
         facts = self._facts(step)
         return facts.may_read or self._may_confirm(facts)
 
@@ -198,7 +196,7 @@ class Leader:
         """Form the next group of all that has arrived, unless one is on its way; confirm reads."""
         if self.is_switching_over:
             return
-        if self._groups.may_form(self.acknowledged, step.tip, step.now_ms):
+        if self.may_form_group(step.tip, step.now_ms):
             self._form_group(time_us, step)
         if self._reads.wait:
             self._confirm_reads(step)

@@ -286,10 +286,9 @@ class Replica:
         if self._office.adopting is not None or type(state) is not Leading:
             return False
         leader = state.leader
-        return leader.somebody_waits and (
-            leader.may_form_group(self.journal.tip.action_id, self._now_ms)
-            or leader.may_go_on_reading(self._this_step())
-        )
+        if leader.may_form_group(self.journal.tip.action_id, self._now_ms):
+            return True
+        return leader.reads_wait and leader.may_go_on_reading(self._this_step())
 
     def condition(self) -> Condition:
         """Return what there is to show of this server."""

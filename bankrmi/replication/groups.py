@@ -77,15 +77,13 @@ class Groups:
 
     def form(
         self, view: View, answers: Answers, time_us: int, step: Step, readers: Collection[str] = ()
-    ) -> tuple[list[Record], bool]:
-        """Decide all that waits, or a fair share of it; return what is new in the journal, and whether that
-        answers all of it: nothing was decided before.
+    ) -> list[Record]:
+        """Decide all that waits, or a fair share of it; return what is new in the journal.
 
         The answers wait in `answers` for what they rest on. `readers` are the servers that get checkpoints.
         """
         all_are_new = step.links.lowest_protocol >= protocol_versions.NEWEST
         group: list[Record] = []
-        is_all = True
         room, cost_of_newest = step.settings.group_room, step.settings.cost_of_newest
         requests = self._queue.take(room)
         for place, request in enumerate(requests):
@@ -104,7 +102,6 @@ class Groups:
                 else:
                     room -= cost_of_newest()
             else:
-                is_all = False
                 answers.add(*decided)
                 room -= _read_for(decided[2])
             if room <= 0:  # What was decided before costs reading, and nobody knew how much.
@@ -114,7 +111,7 @@ class Groups:
             operations = sum(record.operation_count for record in group)
             self._pace.decided(operations)
             step.figures.formed(len(group), operations)
-        return group, is_all
+        return group
 
     def _decided_before(
         self, event: RequestArrived | OutcomeAsked, view: View, step: Step

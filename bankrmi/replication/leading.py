@@ -203,15 +203,14 @@ class Leader:
 
     def _form_group(self, time_us: int, step: Step) -> None:
         before = step.journal.tip
-        group, is_all = self._groups.form(self.view, self._answers, time_us, step, self.copies.tracked)
+        group = self._groups.form(self.view, self._answers, time_us, step, self.copies.tracked)
         if group:
             self._checkpoints.begin_group(group, before)
             for peer in self.copies.peers.values():
                 if peer.counts or (peer.tracked and not peer.unanswered):
                     self._send(peer, step)
             step.commit("group")
-        if not is_all:  # Some rest on what may be acknowledged already.
-            self._advance(step)
+        self._advance(step)
 
     def _confirm_reads(self, step: Step) -> None:
         """Send what will confirm every read that waits for it; or do without, if there is a lease now."""

@@ -62,10 +62,22 @@ class OtherService:
 class CallPath:
     """Which services have called which, in the call that goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_words: Callable[[str], str]) -> None:
+        """`in_words`: a method as people write it."""
+        self._in_words = in_words
         self._steps: list[tuple[str, str]] = []
         self.entered: set[str] = set()
         """The services that were called by others, since the call began."""
+
+    def begin(self, service: str, method: str) -> None:
+        """A call from outside begins."""
+        self._steps = [(service, method)]
+        if self.entered:
+            self.entered = set()
+
+    def end(self) -> None:
+        """It is over."""
+        self._steps = []
 
     @property
     def is_empty(self) -> bool:
@@ -78,22 +90,14 @@ class CallPath:
         return self._steps[-1][0]
 
     @contextmanager
-    def begun(self, service: str, words: str) -> Iterator[None]:
-        """A call from outside, until the context ends."""
-        self._steps, self.entered = [(service, words)], set()
-        try:
-            yield
-        finally:
-            self._steps = []
-
-    @contextmanager
-    def deeper(self, service: str, words: str) -> Iterator[None]:
+    def deeper(self, service: str, method: str) -> Iterator[None]:
         """A call of another service, until the context ends; raises RuntimeError if its call goes on
         already."""
         if any(one == service for one, _ in self._steps):
-            way = ", which calls ".join([*(step for _, step in self._steps), words])
+            steps = [*(step for _, step in self._steps), method]
+            way = ", which calls ".join(map(self._in_words, steps))
             raise RuntimeError(f"{way}: a service is not called again while a call of it goes on")
-        self._steps.append((service, words))
+        self._steps.append((service, method))
         self.entered.add(service)
         try:
             yield

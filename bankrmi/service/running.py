@@ -36,7 +36,7 @@ from bankrmi.service.inner_calls import CallPath, OtherService, in_savepoint
 from bankrmi.service.kept_values import KeptValues
 from bankrmi.service.object_state import ObjectState
 from bankrmi.service.plain_values import NotPlain, plain
-from bankrmi.service.served_services import ServedServices, plain_name, qualified
+from bankrmi.service.served_services import HOME, ServedServices, plain_name, qualified
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
 from bankrmi.service.traced import line_of
 from bankrmi.service.using import Uses
@@ -91,6 +91,11 @@ class _Hosted:
                 _give(service, "_state", self._states[version])
             else:
                 _give(service, "db", tables)
+
+    @property
+    def keeps_attributes(self) -> bool:
+        """Whether its state are attributes, in any version."""
+        return bool(self._states)
 
     def forget(self) -> None:
         """The database has changed by itself: nothing in memory is of now."""
@@ -147,7 +152,7 @@ class Runner:
         self._limit_s = limit_ms / 1000
         self._deadline: _Deadline | None = None
         self._rings = False  # Whether the alarm is for the method that runs.
-        self._path = CallPath()
+        self._path = CallPath(services.in_words)
         self._given: Given | None = None
         self.tables = ServiceTables(database, tuple(services.beside))
         self._hosted = {name: _Hosted(one, self.tables) for name, one in services.each()}
@@ -171,8 +176,11 @@ class Runner:
                     self._state_of(name, version)
 
     def _state_of(self, service: str, version: int) -> ObjectState | None:
+        hosted = self._hosted[service]
+        if not hosted.keeps_attributes:
+            return None
         with self.tables.of(service):
-            return self._hosted[service].state_of(version)
+            return hosted.state_of(version)
 
     def now(self) -> datetime:
         """Return what a query is told of the time."""
@@ -209,21 +217,26 @@ class Runner:
         limit_s = self._limit_s if limited else 0.0
 
         def work() -> Any:
-            with self._path.begun(name, self._services.in_words(call.method)):
+            self._path.begin(name, call.method)
+            try:
                 value = self._value(service, method, call)
+            finally:
+                self._path.end()
             if state is not None:
                 state.write() if is_update else state.end_query()
             return value
 
+        self.tables.service = name
         try:
-            with self.tables.of(name):
-                return self._bounded(work, call.method, service, moment, doing, limit_s)
+            return self._bounded(work, call.method, service, moment, doing, limit_s)
         except Raised:
             if state is not None:
                 state.take_back()
             for entered in self._path.entered:  # What they had written is taken back with the whole call.
                 self._hosted[entered].forget()
             raise
+        finally:
+            self.tables.service = HOME
 
     # -- one service called by another -----------------------------------------------------------
 
@@ -251,10 +264,11 @@ class Runner:
             raise RuntimeError("another service is called while a method of a service runs, and not else")
         hosted = self._hosted[name]
         service = hosted.objects[version]
-        words = f"{type(service).__name__}.{method.name}"
+        words = qualified(name, method.name)
         if method.is_update and self.tables.doing is Doing.QUERY:
             raise PermissionError(
-                f"a query changes nothing, and {words} is an update: mark what calls it with @bankrmi.update"
+                f"a query changes nothing, and {self._services.in_words(words)} is an update: mark what calls it "
+                "with @bankrmi.update"
             )
         doing = Doing.UPDATE if method.is_update else Doing.QUERY
         with self._path.deeper(name, words), self._at_another(name, service, doing):

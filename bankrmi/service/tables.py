@@ -181,7 +181,8 @@ class ServiceTables:
         self._database = database
         self._refused = ""
         self._beside = tuple(beside)
-        self._service = ""
+        self.service = ""
+        """Whose they are now; "" is the first one. (Set by who runs methods.)"""
         self.doing = Doing.OURS
         """What the authorizer goes by. (Set by who runs methods.)"""
         self.interrupted = False
@@ -194,11 +195,11 @@ class ServiceTables:
     @contextmanager
     def of(self, service: str) -> Iterator[None]:
         """Be those of this service, until the context ends; "" is the first one."""
-        before, self._service = self._service, service
+        before, self.service = self.service, service
         try:
             yield
         finally:
-            self._service = before
+            self.service = before
 
     def execute(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> Rows:
         """Execute one SQL statement, with values for its `?` or `:name`; return its rows."""
@@ -214,7 +215,7 @@ class ServiceTables:
         return self._database.execute(self._renamed(statement)).fetchall()
 
     def _renamed(self, statement: str) -> str:
-        return renamed(statement, self._service) if self._service else statement
+        return renamed(statement, self.service) if self.service else statement
 
     def _ask(self, statement: str, ask: Any) -> list[tuple[Any, ...]]:
         if self.doing is Doing.OURS:
@@ -242,10 +243,10 @@ class ServiceTables:
             raise
         except apsw.Error as error:
             if self._refused:
-                raise PermissionError(as_written(self._service, self._refused)) from None
-            if not self._service:
+                raise PermissionError(as_written(self.service, self._refused)) from None
+            if not self.service:
                 raise
-            raise type(error)(as_written(self._service, str(error))) from None
+            raise type(error)(as_written(self.service, str(error))) from None
         if len(rows) > ROWS_AT_MOST:
             raise OverflowError(f"more than {ROWS_AT_MOST} rows: ask for fewer, with LIMIT")
         return rows
@@ -307,7 +308,7 @@ class ServiceTables:
         lower = name.lower()
         if not self._beside or not name or lower.startswith("sqlite_") or lower in _LIKE_TABLES:
             return False
-        return not its(self._service, self._beside)(name)
+        return not its(self.service, self._beside)(name)
 
     @property
     def _makes_tables(self) -> bool:

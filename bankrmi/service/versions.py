@@ -90,11 +90,8 @@ class Versions:
     def load(self) -> None:
         """Know what the database says."""
         self._rows = noted_versions(self._database)
-
-    @property
-    def now(self) -> StateVersion:
+        self.now = self._after(self._rows) if self._rows else self._otherwise
         """The versions of the state."""
-        return self._after(self._rows) if self._rows else self._otherwise
 
     @property
     def newest_action_id(self) -> int:
@@ -135,6 +132,7 @@ class Versions:
                 "INSERT INTO service_versions VALUES (?, ?, ?)", (action_id, version, failed)
             )
         self._rows.append(NotedVersion(action_id, service, version, failed, kind))
+        self.now = self._after(self._rows)
 
     def take_back(self, action_id: int) -> bool:
         """Forget what was noted at the newest action id; return whether a migration was done there."""

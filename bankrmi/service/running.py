@@ -267,8 +267,8 @@ class Runner:
         words = qualified(name, method.name)
         if method.is_update and self.tables.doing is Doing.QUERY:
             raise PermissionError(
-                f"a query changes nothing, and {self._services.in_words(words)} is an update: mark what calls "
-                "it with @bankrmi.update"
+                f"a query changes nothing, and {self._services.in_words(words)} is an update: mark what "
+                "calls it with @bankrmi.update"
             )
         doing = Doing.UPDATE if method.is_update else Doing.QUERY
         with self._path.deeper(name, words), self._at_another(name, service, doing):

@@ -318,7 +318,8 @@ class _Process:
         description: Description,
         entries_at_most: int,
     ) -> ServiceObject:
-        driver = self._driver
+        driver, services = self._driver, self._services
+        assert services is not None
 
         def state_version() -> int | None:
             if driver.replica.primary is None:
@@ -333,6 +334,7 @@ class _Process:
             entries_at_most=entries_at_most,
             state_version=state_version,
             service=service,
+            told_as=services.called(service) if services.beside else "",
         )
 
     def _migration(self, shown: Condition) -> str | None:

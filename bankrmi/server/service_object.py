@@ -52,10 +52,15 @@ class ServiceObject:
         entries_at_most: int,
         state_version: Callable[[], int | None],
         service: str = HOME,
+        told_as: str = "",
     ) -> None:
-        """`state_version`: of the state, None where this server does not lead. `service`: its name, if it
-        stands beside the first one."""
+        """`state_version`: of the state, None where this server does not lead.
+
+        `service`: its name, if it stands beside the first one; `told_as`: its name for lines of the log,
+        where there are several.
+        """
         self._service = service
+        self._told_as = told_as
         self._admission = admission
         self._status = status
         self._description = description
@@ -81,6 +86,7 @@ class ServiceObject:
 
     def invoke(self, call: Call) -> None:
         """Take a call; wrong arguments are refused in a sentence."""
+        call.of = self._told_as
         way = self._ways.get(call.method)
         try:
             if way is None:

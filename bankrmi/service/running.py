@@ -154,6 +154,7 @@ class Runner:
         self._rings = False  # Whether the alarm is for the method that runs.
         self._path = CallPath(services.in_words)
         self._given: Given | None = None
+        self._used: dict[Uses[Any], str] = {}  # Which service each of them means.
         self.tables = ServiceTables(database, tuple(services.beside))
         self._hosted = {name: _Hosted(one, self.tables) for name, one in services.each()}
         for name, hosted in self._hosted.items():
@@ -246,7 +247,9 @@ class Runner:
             raise RuntimeError(
                 f"{known.name} calls other services while an update or a query of it runs, and not else"
             )
-        name = self._services.used(known, uses)
+        name = self._used.get(uses)
+        if name is None:
+            name = self._used[uses] = self._services.used(known, uses)
         version = self._version_of(name)
         found = self._hosted[name].description.of_version.get(version)
         if found is None:

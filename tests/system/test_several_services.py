@@ -15,7 +15,7 @@ import pytest
 
 import bankrmi
 from bankrmi.config import load
-from bankrmi.errors import BankError, ConfigurationError
+from bankrmi.errors import BankError, Cancelled, ConfigurationError
 from tests.pages import ROOT
 from tests.system.cluster import DEADLINE_S, NAMESERVER, Cluster
 from tests.system.commands import bankrmi as command
@@ -88,6 +88,11 @@ def test_calls_across_services_are_whole_whatever_dies(cluster: Cluster, connect
     assert points.balance("Ann") == 2 * len(done)
     with pytest.raises(TooFewPoints):
         purchases.buy("Bob", "mug", 9, True)
+    with pytest.raises(Cancelled):
+        purchases.outcome("no-such-session:1")
+    assert "request cancelled request_id=no-such-session:1 service=purchases" in cluster.log(
+        cluster.primary()
+    )
     with pytest.raises(SoldOut):
         purchases.buy("Bob", "hat", 1)
     assert purchases.overview("mug") == (len(done), 500 - len(done)), "and nothing of that is left"

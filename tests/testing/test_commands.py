@@ -20,7 +20,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, Outcome, UnknownOutcome
 from bankrmi.robustness.services import seeds
 from bankrmi.robustness.services.by_itself import ServiceByItself
-from bankrmi.robustness.services.call_history import SUFFIX, CallRecorder, read_calls
+from bankrmi.robustness.services.call_history import SUFFIX, CallRecorder, call_files, read_calls
 from bankrmi.robustness.services.judging import judge_calls
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.service_disks import read_service_copies
@@ -124,7 +124,7 @@ class Forgetful(stock.PlainStock):
 def _see_what_is_wrong(run: Path) -> None:
     """What is on the disks, and what clients wrote down, would have been found wrong, had it been."""
     description = described(stock.Stock)
-    calls = read_calls(run / "history", description)
+    calls = read_calls(call_files([run / "history"]), description).calls
     told = next(call for call in calls if call.kind == "query" and isinstance(call.outcome, AnsweredOutcome))
     lied = [replace(call, outcome=_another(call.outcome)) if call is told else call for call in calls]
 
@@ -160,12 +160,12 @@ def test_a_history_that_ends_half_written_is_read(tmp_path: Path) -> None:
     recorder.close()
     [file] = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-1])
-    update, query = read_calls(tmp_path, description)
+    update, query = read_calls(call_files([tmp_path]), description).calls
     assert update.request == ("s", 1)
     assert update.completed_ns is query.completed_ns is None
     file.write_bytes(b"\xc1")
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_calls(tmp_path, description)
+    with pytest.raises(ConfigurationError, match="is no history of calls of Stock"):
+        read_calls(call_files([tmp_path]), description)
 
 
 @pytest.mark.long

@@ -167,7 +167,8 @@ def bench(
     served = context.find_object(Invocation).served_here()  # type: ignore[union-attr]  # It is there.
     if served is not None:
         _check_of_a_bank(context, served[0])
-        of_class = _class_plan(*served, rows, calls, rounds=rounds, seconds=seconds, servers=servers)
+        target, folder = served
+        of_class = _class_plan(target, folder, rows, calls, rounds=rounds, seconds=seconds, servers=servers)
         return _measured(of_class, partial(run_class, of_class), json_file, html)
     if calls:
         raise click.UsageError("--call is of a class: say `bankrmi serve MODULE:CLASS` before the command")

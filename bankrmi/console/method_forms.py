@@ -14,7 +14,7 @@ import random
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Union
+from typing import Any, Literal, NamedTuple, Union
 
 from bankrmi.errors import InvalidRequest
 from bankrmi.foreign_text import cut, foreign, visible
@@ -31,8 +31,22 @@ FIELDS_AT_MOST = 50
 _NAME_AT_MOST = 120
 _TEXT_AT_MOST = 600
 _OPTIONS_AT_MOST = 100
-_SEVERAL = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
+
 _MISSING = inspect.Parameter.empty
+
+
+class _Several(NamedTuple):
+    """An argument that stands for any number of them."""
+
+    kind: type
+    words: str
+    called: str
+
+
+_SEVERAL: Mapping[Any, _Several] = {
+    inspect.Parameter.VAR_POSITIONAL: _Several(list, "a list of ", "a list"),
+    inspect.Parameter.VAR_KEYWORD: _Several(dict, "by name: ", "an object with names"),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +114,8 @@ def _form(method: Method) -> dict[str, Any]:
 
 def _signature(method: Method) -> str:
     try:
-        return str(method.signature).replace("'", "")
+        whole = inspect.signature(method.function)
+        return str(whole.replace(parameters=list(whole.parameters.values())[1:])).replace("'", "")
     except Exception:  # A default value shows itself as it likes.
         return "(…)"
 
@@ -125,13 +140,11 @@ def _fields(method: Method) -> Iterator[dict[str, Any]]:
 
 
 def _annotation(parameter: inspect.Parameter) -> str:
-    stars = {inspect.Parameter.VAR_POSITIONAL: "a list of ", inspect.Parameter.VAR_KEYWORD: "by name: "}
-    if parameter.annotation is _MISSING:
-        return f"{stars.get(parameter.kind, '')}anything"
+    several = _SEVERAL[parameter.kind].words if parameter.kind in _SEVERAL else ""
     written = parameter.annotation
-    return stars.get(parameter.kind, "") + (
-        written if isinstance(written, str) else inspect.formatannotation(written)
-    )
+    if written is _MISSING:
+        return f"{several}anything"
+    return several + (written if isinstance(written, str) else str(inspect.formatannotation(written)))
 
 
 def _field(parameter: inspect.Parameter, hint: Any) -> _Field:
@@ -224,11 +237,9 @@ def _read(method: Method, parameter: inspect.Parameter, hint: Any, written: str 
     except ValueError:
         what = _NOUNS.get(kind, kind)
         raise InvalidRequest(f"{parameter.name}: {foreign(written, _NAME_AT_MOST)!r} is no {what}") from None
-    several = {inspect.Parameter.VAR_POSITIONAL: list, inspect.Parameter.VAR_KEYWORD: dict}
-    wanted = several.get(parameter.kind)
-    if wanted is not None and not isinstance(value, wanted):
-        what = "a list" if wanted is list else "an object with names"
-        raise InvalidRequest(f"{method.name} takes {what} for {parameter.name}")
+    several = _SEVERAL.get(parameter.kind)
+    if several is not None and not isinstance(value, several.kind):
+        raise InvalidRequest(f"{method.name} takes {several.called} for {parameter.name}")
     return value
 
 

@@ -82,7 +82,7 @@ def drawn_call(method: Method, draw: Drawn, chance: random.Random) -> tuple[list
 
 def called_with(method: Method, by_name: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Return arguments that are known by their names by place and by name, as a call has them."""
-    bound = inspect.BoundArguments(method.signature, by_name)  # type: ignore[arg-type]  # A dict keeps its order.
+    bound = inspect.BoundArguments(method.signature, by_name)
     return list(bound.args), dict(bound.kwargs)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+from math import inf, nan
 from typing import Any
 
 from bankrmi.errors import InvalidRequest
@@ -16,7 +17,16 @@ from bankrmi.foreign_text import foreign
 
 __all__ = ["read_arguments", "read_call", "read_value"]
 
-_OF_JSON = {"true": True, "false": False, "null": None}
+_NAMES = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "inf": inf,
+    "nan": nan,
+    "Infinity": inf,
+    "NaN": nan,
+}
+"""What stands for a value by its name: JSON's words, and numbers that have no digits."""
 _SHOWN_AT_MOST = 60
 _BROKEN = (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError)
 """What Python raises for a text that is no expression, or one that is nested too deeply."""
@@ -61,18 +71,18 @@ def _called(expression: str, text: str) -> tuple[str, list[Any], dict[str, Any]]
 
 
 def _literal(node: ast.expr) -> Any:
-    """Return what an expression is, where JSON's words stand for Python's; raises what `_BROKEN` has."""
+    """Return what an expression is; raises what `_BROKEN` has."""
     return ast.literal_eval(_InPython().visit(node))
 
 
 class _InPython(ast.NodeTransformer):
-    """Puts Python's words in the place of JSON's."""
+    """Puts values in the place of names."""
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Replace `true`, `false` and `null`; another name is no literal."""
-        if node.id not in _OF_JSON:
+        """Replace what has a value by its name; another name is no literal."""
+        if node.id not in _NAMES:
             raise ValueError(f"{node.id} is no literal")
-        return ast.copy_location(ast.Constant(_OF_JSON[node.id]), node)
+        return ast.copy_location(ast.Constant(_NAMES[node.id]), node)
 
 
 def _shown(text: str) -> str:

@@ -115,9 +115,26 @@ def _form(method: Method) -> dict[str, Any]:
 def _signature(method: Method) -> str:
     try:
         whole = inspect.signature(method.function)
-        return str(whole.replace(parameters=list(whole.parameters.values())[1:])).replace("'", "")
+        parameters = [
+            one.replace(annotation=_as_written(one.annotation)) for one in whole.parameters.values()
+        ]
+        result = _as_written(whole.return_annotation)
+        return str(whole.replace(parameters=parameters[1:], return_annotation=result))
     except Exception:  # A default value shows itself as it likes.
         return "(…)"
+
+
+class _Written(str):
+    """An annotation that its author's module keeps as text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _as_written(annotation: Any) -> Any:
+    return _Written(annotation) if isinstance(annotation, str) else annotation
 
 
 def _fields(method: Method) -> Iterator[dict[str, Any]]:

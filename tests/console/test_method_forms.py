@@ -29,6 +29,8 @@ def test_what_changes_the_state_comes_first_and_says_what_it_takes_and_raises() 
     assert [form["name"] for form in forms[4:]] == ["get", "long", "rare"]
     assert form_of("take")["raises"] == ["OutOfStock"]
     assert form_of("put")["signature"] == "put(name: str, count: int = 1) -> int"
+    whole = form_of("everything")["signature"]
+    assert "size: Literal['s', 'm'], place: Place, raw: bytes = b'x', *more: int, **named: Any)" in whole
     assert form_of("put")["about"] == "Add some; <img src=x onerror=alert(1)> is no picture."
 
 

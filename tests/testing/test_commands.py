@@ -108,10 +108,13 @@ def _chaos(directory: Path, minutes: str, *words: str) -> str:
     return done.stdout
 
 
-def test_a_class_is_served_by_real_processes_that_are_broken(tmp_path: Path) -> None:
+def test_a_class_is_served_by_real_processes_that_are_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     told = _chaos(tmp_path / "chaos", "0.05", "--model", "PlainStock", "--seed", "3", "--clients", "2")
     assert "again: bankrmi serve stock:Stock chaos --minutes 0.05 --seed 3 " in told
     _see_what_is_wrong(tmp_path / "chaos" / "run")
+    _check_again(tmp_path / "chaos" / "run", capsys)
 
 
 class Forgetful(stock.PlainStock):
@@ -138,9 +141,45 @@ def _see_what_is_wrong(run: Path) -> None:
     assert violations(calls, None) == ()
     assert "; it was " in violations(lied, None)[0]
     assert "; Forgetful by itself returns " in violations(calls, Forgetful)[0]
-    other = pytest.raises(ConfigurationError, match="holds the state of Stock, and not of ReadsOnly")
+    other = pytest.raises(ConfigurationError, match="holds the state of Stock, and not the state of ReadsOnly")
     with other, read_service_copies([run / "data" / "s1"], described(stock.ReadsOnly)):
         pass
+
+
+def _check_again(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`bankrmi check` comes to the same, finds what is wrong, and says what it cannot judge."""
+    copies = [word for name in ("s1", "s2") for word in ("--data", str(run / "data" / name))]
+
+    def check(*words: str, target: str = STOCK) -> tuple[int, str]:
+        code = main(["serve", target, "check", *words])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    code, told = check(str(run / "history"), *copies)
+    assert (code, told.splitlines()[-1].startswith("no violation in ")) == (0, True), told
+    assert re.search(r"\d+ entries on 2 copies: s1, s2", told)
+    code, told = check(str(run / "history"), *copies, "--model", "tests.testing.test_commands:Forgetful")
+    assert code == 1
+    assert "; Forgetful by itself returns " in told
+    lost = next(path for path in (run / "history").iterdir() if path.stat().st_size > 1000)
+    lost.rename(run / "lost")  # What is in the journal, somebody has to have asked for.
+    code, told = check(str(run / "history"), *copies)
+    assert code == 1
+    assert "violation: " in told
+    for words, said in (
+        ([str(run / "data"), *copies], "the calls of a class are in files *.calls"),
+        ([str(run / "lost"), str(run / "lost"), *copies], "/lost is given twice"),
+        ([str(run / "run.json"), *copies], "run.json is no history of calls of Stock"),
+        ([str(run / "lost"), *copies[:2], *copies[:2]], "data/s1 is given twice"),
+        ([str(run / "lost"), *copies, "--model", "none"], "there is no model none in "),
+    ):
+        assert (code := check(*words))[0] == 2, code
+        assert said in code[1]
+    code, told = check(str(run / "lost"), *copies, target="tests.testing.stock:ReadsOnly")
+    assert code == 2
+    assert "is no history of calls of ReadsOnly" in told
+    assert main(["check", str(run / "lost"), *copies, "--model", "PlainStock"]) == 2
+    assert "--model is of a class" in capsys.readouterr().err
 
 
 def _another(outcome: Outcome) -> AnsweredOutcome:

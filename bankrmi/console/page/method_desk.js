@@ -115,6 +115,7 @@ export class MethodMix {
     this.whys = new Map(kind.methods.map(method => [method.name, method.why_not_made_up]));
     this.rows = kind.methods.map((method, at) => this.#row(method, at, changed));
     this.element = make("fieldset", {class: "mix"}, make("legend", {text: "What they call, how often, with which arguments"}),
+      make("div", {class: "mix-row soft", "aria-hidden": "true"}, ...["method", "share", "arguments"].map(text => make("span", {text}))),
       ...this.rows.map(row => row.element));
   }
 
@@ -123,8 +124,8 @@ export class MethodMix {
     const written = make("input", {id: `written-${at}`, type: "text", autocomplete: "off", spellcheck: "false", onchange: changed,
       placeholder: method.fields.length ? method.why_not_made_up ? "to be written" : "made up" : "none"});
     const element = make("div", {class: "mix-row"}, make("code", {text: method.name, title: method.signature}),
-      make("label", {for: `share-${at}`}, make("span", {}, "Share", make("span", {class: "unseen", text: ` of ${method.name}`})), share),
-      make("label", {for: `written-${at}`}, make("span", {}, "Arguments", make("span", {class: "unseen", text: ` of ${method.name}`})), written));
+      make("label", {for: `share-${at}`}, make("span", {class: "unseen", text: `Share of ${method.name}`}), share),
+      make("label", {for: `written-${at}`}, make("span", {class: "unseen", text: `Arguments of ${method.name}`}), written));
     return {name: method.name, share, written, element};
   }
 

@@ -72,6 +72,8 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ValueError("an entry is an object")
     shown = {key: entry[key] for key in _TOLD if key in entry}
     kind, args, by_name = entry.get("kind"), entry.get("arguments"), entry.get("by_name", {})
     if isinstance(kind, str) and isinstance(args, list) and isinstance(by_name, dict):

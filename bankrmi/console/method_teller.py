@@ -136,7 +136,11 @@ class MethodTeller(Teller):
 
     async def _call_any(self, name: str) -> dict[str, Any]:
         [chosen] = self._chance.choices(self._load, [one.share for one in self._load])
-        return await self._call(chosen.method, chosen.next(), new_request_id(), by=name)
+        try:
+            arguments = chosen.next()
+        except Undrawable:  # They were found before; it happens that so many draws find none.
+            return {"outcome": "refused"}
+        return await self._call(chosen.method, arguments, new_request_id(), by=name)
 
     # -- a call ------------------------------------------------------------------------------------
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Page as BrowserPage
 
 from tests.console import odd_class
 from tests.console.browsers import PATIENCE_MS, OpenPage, in_chromium, started
-from tests.console.shown_bank import shown
+from tests.console.page_of import Page
+from tests.console.shown_bank import console_of, shown
 from tests.console.test_in_browser import all_well, leads
 from tests.system.supervised import Up
 
@@ -44,7 +47,7 @@ def browser() -> Iterator[Browser]:
 class Desk:
     """The teller of a class, as a person has it."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: BrowserPage) -> None:
         self.page = page
         self.teller = page.get_by_role("region", name="Teller")
         self.load = page.get_by_role("region", name="Load")
@@ -194,3 +197,65 @@ def test_everybody_can_use_it_and_nobody_reads_of_accounts(browser: Browser, ser
         for part in ("topology", "timeline", "teller", "load", "journal"):
             words = opened.page.locator(f"#{part}").inner_text()
             assert not re.search("account|balance|withdraw", words, re.IGNORECASE), words
+
+
+def test_whatever_a_page_asks_for_is_done_or_refused_in_a_sentence(served: Shown) -> None:
+    whole = {"number": None, "part": "1", "flag": "true", "size": '"s"'}
+    with Page(served.address) as page:
+        for asked in (
+            {},
+            {"method": "nothing"},
+            {"method": ["put"]},
+            {"method": "put", "arguments": "apple"},
+            {"method": "put", "arguments": {"name": 7}},
+            {"method": "put", "arguments": {"name": "a", "count": "9" * 5000}},
+            {"method": "put", "arguments": {"name": "x" * 270_000}},
+            {"method": "everything", "arguments": {**whole, "place": '{"shelf": "\\ud800", "marks": []}'}},
+            {"method": "put", "arguments": {"name": "a"}, "again": "no request id"},
+            {"method": "put", "arguments": {"name": "a"}, "again": {"a": 1}},
+            {"method": "everything", "arguments": {"place": "[" * 9000}},
+            {"method": "rare", "arguments": {"code": "zebra"}},
+        ):
+            refused = page.do("teller", **asked)
+            assert refused["status"] == 400, asked
+            assert 0 < len(refused["error"]) < 500
+        put = {"method": "put", "share": 1, "arguments": ""}
+        for mix in (
+            "put",
+            [7],
+            [],
+            [{**put, "share": 0}],
+            [{**put, "share": -1}],
+            [{**put, "share": 1.5}],
+            [{**put, "method": "nothing"}],
+            [{**put, "arguments": "__import__('os')"}],
+            [{**put, "arguments": "1, 2, 3"}],
+            [{**put, "arguments": None}],
+            [put] * 50,
+            [{**put, "method": "rare"}],
+        ):
+            assert page.do("load", clients=1, mix=mix)["status"] == 400, mix
+        assert page.do("load", clients=0)["said"] == "nobody is at work"
+        again = {"method": "put", "arguments": {"name": "once", "count": "5"}, "again": None}
+        first = page.do("teller", **again)
+        second = page.do("teller", **{**again, "again": first["request_id"]})
+        other = page.do("teller", method="get", arguments={"name": "once"})
+        assert (first["value"], second["value"], other["value"]) == ("5", "5", "5")
+        assert first["action_id"] == second["action_id"]
+        events = [call for call in page.of("call") if call["what"] == "put"]
+        assert all(len(event["call"]) < 400 for event in events)
+
+
+def test_who_has_not_got_the_class_watches_and_is_told_why(browser: Browser, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "serves: no_such_module:Odd\nnameserver: 127.0.0.1:1\nservers: {s1: 127.0.0.1:2, s2: 127.0.0.1:3}\n"
+    )
+    with console_of(config) as page:
+        assert page.do("teller", method="put")["status"] == 400
+        assert page.do("load", clients=1)["status"] == 400
+        with OpenPage(browser, page.address) as opened:
+            why = "This console has no teller, it only watches: there is no module no_such_module"
+            expect(opened.page.get_by_role("region", name="Teller")).to_contain_text(why)
+            expect(opened.page.get_by_role("region", name="Load")).to_contain_text(why)
+            opened.complaints = []

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,7 +30,6 @@ __all__ = [
     "check_server_now",
     "complete_server",
     "confirm",
-    "for_accounts",
     "say",
     "servers_in_file",
     "show_json",
@@ -39,16 +37,11 @@ __all__ = [
 ]
 
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
 SERVES_VARIABLE = "BANKRMI_SERVES"
 """By which `bankrmi serve` tells a command, and whatever that starts, which class is replicated."""
 
 VOICE = "bankrmi.voice"
 """In the context's `meta`: how it is told what ends a command."""
-
-_CALL_IT = "call its methods from Python"
-_NOT_YET = "there is nothing of that kind for a class yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +65,6 @@ class Invocation:
                 f"{configuration.path} names an engine, and `bankrmi {_command()}` is for servers that "
                 "keep the accounts themselves: of a database its own tools are to be asked"
             )
-        return configuration
-
-    def bank_configuration(self) -> Configuration:
-        """Return it likewise, for a command that knows the accounts of a bank and nothing else.
-
-        Raises ConfigurationError if it serves a class.
-        """
-        configuration = self.configuration()
-        _check_accounts(configuration.services, _NOT_YET)
         return configuration
 
     def serves_classes(self) -> bool:
@@ -108,11 +92,6 @@ class Invocation:
         services = configuration.services
         return (services, configuration.path.parent) if services else None
 
-    def check_accounts(self) -> None:
-        """Raise ConfigurationError if a class is served here, as far as that is known."""
-        served = self.served_here()
-        _check_accounts({} if served is None else served[0], _NOT_YET)
-
     def connect(
         self,
         *,
@@ -123,7 +102,7 @@ class Invocation:
         from bankrmi import client  # Pyro5 is loaded by those commands that need it.
 
         configuration = config.load(self.path, insecure=self.insecure)  # The name server alone will do.
-        _check_accounts(configuration.services, _CALL_IT)
+        _check_accounts(configuration.services)
         return client.connect(
             configuration,
             timeout=timeout,
@@ -131,34 +110,19 @@ class Invocation:
         )
 
 
-def for_accounts(command: _Function) -> _Function:
-    """Have a command that needs no configuration refuse to run where a class is served."""
-
-    @wraps(command)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        invocation = click.get_current_context().find_object(Invocation)
-        if invocation is not None:
-            invocation.check_accounts()
-        return command(*args, **kwargs)
-
-    return checked  # type: ignore[return-value]  # It takes and returns the same.
-
-
 def _command() -> str:
     """Return what the command that runs is called, with those above it."""
     return click.get_current_context().command_path.partition(" ")[2]
 
 
-def _check_accounts(served: Mapping[str, str], instead: str) -> None:
+def _check_accounts(served: Mapping[str, str]) -> None:
     """Raise ConfigurationError if classes are served."""
     if served:
         command, targets = click.get_current_context().info_name, list(served.values())
-        kind = targets[0].partition(":")[2]
-        how = f"{instead} (bankrmi.connect({kind}, ...))" if instead is _CALL_IT else instead
-        are = "is" if len(targets) == 1 else "are"
+        kind, are = targets[0].partition(":")[2], "is" if len(targets) == 1 else "are"
         raise ConfigurationError(
             f"{', '.join(targets)} {are} served here, and `bankrmi {command}` is for the accounts of a bank: "
-            f"{how}"
+            f"call its methods from Python (bankrmi.connect({kind}, ...)), or on the page of `bankrmi console`"
         )
 
 

@@ -221,7 +221,7 @@ def _of_requests(requests: Countable, services: Collection[str]) -> Measures:
         Measure(
             name="bankrmi_requests_total",
             kind="counter",
-            meaning="Calls of the account that were answered, by what was called and what came of it",
+            meaning="Calls of clients that were answered, by what was called and what came of it",
             labels={**labels, "kind": requests.kinds, "outcome": requests.outcomes},
             read=lambda watched: _by_service(watched, RequestFigures.by_kind_and_outcome, told_apart=apart),
         ),

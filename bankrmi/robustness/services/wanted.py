@@ -12,14 +12,12 @@ from typing import Any, TypeVar
 from bankrmi.replication.record import unpacked
 from bankrmi.service.calls import Called, called, packed_call
 from bankrmi.service.declaring import Description, Method
+from bankrmi.service.in_words import call_in_words, value_in_words
 from bankrmi.service.served_services import HOME, ServedServices, qualified
 
-__all__ = ["AskedCall", "CallMaker", "WantedCall", "call_in_words", "operation_in_words"]
+__all__ = ["AskedCall", "CallMaker", "WantedCall", "operation_in_words"]
 
 _S = TypeVar("_S")
-
-_WORDS_AT_MOST = 200
-_ARGUMENT_AT_MOST = 80
 
 
 class AskedCall(Called):
@@ -66,25 +64,12 @@ class WantedCall:
         return f"<{self}>"
 
 
-def call_in_words(call: Called) -> str:
-    """Return a call as one would write it, and not too long."""
-    shown = [_short(value) for value in call.args]
-    shown += [f"{name}={_short(value)}" for name, value in call.kwargs.items()]
-    words = f"{call.method}({', '.join(shown)})"
-    return words if len(words) <= _WORDS_AT_MOST else f"{words[: _WORDS_AT_MOST - 4]}...)"
-
-
-def _short(value: object) -> str:
-    words = repr(value)
-    return words if len(words) <= _ARGUMENT_AT_MOST else f"{words[: _ARGUMENT_AT_MOST - 3]}..."
-
-
 def operation_in_words(operation: Any) -> str:
     """Return an operation of a record likewise."""
     try:
         return call_in_words(called(operation))
     except ValueError:
-        return _short(operation)
+        return value_in_words(operation)
 
 
 class CallMaker:

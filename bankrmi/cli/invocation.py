@@ -122,7 +122,8 @@ def _check_accounts(served: Mapping[str, str]) -> None:
         kind, are = targets[0].partition(":")[2], "is" if len(targets) == 1 else "are"
         raise ConfigurationError(
             f"{', '.join(targets)} {are} served here, and `bankrmi {command}` is for the accounts of a bank: "
-            f"call its methods from Python (bankrmi.connect({kind}, ...)), or on the page of `bankrmi console`"
+            f"call its methods from Python (bankrmi.connect({kind}, ...)), or on the page of "
+            "`bankrmi console`"
         )
 
 

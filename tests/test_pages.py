@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ from tests.pages import (
 )
 from tests.reader import Reader
 from tests.system.ports import own_addresses
+from tests.warm_commands import warm_commands
 
 PATIENT = "lease_ms: 6000\ncheckpoint_timeout_ms: 5000\n"
 """Of a configuration that a page shows."""
@@ -67,7 +69,10 @@ def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(tmp_path)  # As it is for who starts `python` in that folder.
     monkeypatch.delitem(sys.modules, "counter", raising=False)
     count = len(ADDRESSES) + len(SERVICE_ADDRESSES)
-    with own_addresses(count) as addresses, Reader(tmp_path, addresses, PATIENT) as reader:
+    with ExitStack() as opened:
+        addresses = opened.enter_context(own_addresses(count))
+        before = [] if names == ["README.md"] else [opened.enter_context(warm_commands(tmp_path / ".bin"))]
+        reader = opened.enter_context(Reader(tmp_path, addresses, PATIENT, before=before))
         shipped = (ROOT / "config.yaml").read_text()
         for theirs, ours in zip(ADDRESSES, addresses, strict=False):
             assert theirs in shipped

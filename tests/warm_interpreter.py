@@ -83,6 +83,8 @@ def _import_everything() -> None:
     del sys.modules["rich"]
     for module in _EVERYTHING:
         import_module(module)
+    commands_by_name = import_module("bankrmi.cli.commands_by_name")
+    list(commands_by_name.CommandsByName().values())
     gc.collect()
     gc.freeze()  # So that a collection in a fork does not copy every page that it only looks at.
 

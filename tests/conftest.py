@@ -10,9 +10,10 @@ import pytest
 from hypothesis import settings
 
 from bankrmi.rmi.complaints import Complaints, complaints
+from tests.examples import USUAL_EXAMPLES
 
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
-settings.register_profile("bankrmi", deadline=None, print_blob=True, max_examples=60)
+settings.register_profile("bankrmi", deadline=None, print_blob=True, max_examples=USUAL_EXAMPLES)
 settings.register_profile("thorough", settings.get_profile("bankrmi"), max_examples=2000)
 settings.load_profile("bankrmi")
 

@@ -24,6 +24,8 @@ from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Block, Different, co
 
 DEADLINE_S = 120.0
 POLL_S = 0.05
+BETWEEN_COMMANDS_S = 0.2
+"""A command that is run until it prints what is wanted takes time from what it waits for."""
 SHELL = ("bash", "--norc")
 
 
@@ -201,6 +203,7 @@ class Reader(doctest.OutputChecker):
             except Different as difference:
                 if command != "bankrmi status" or time.monotonic() > deadline:
                     raise Different(f"{command} prints {printed}: {difference}") from None
+                time.sleep(BETWEEN_COMMANDS_S)
             else:
                 return
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -80,6 +81,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_LONG_SECONDS))
     items.sort(key=lambda item: not item.nodeid.startswith(_BEGIN_FIRST))
+
+
+def pytest_collection_finish() -> None:
+    """What is here by now stays: when a test has garbage collected, only what tests made is looked at."""
+    gc.freeze()
 
 
 def _with_a_value_tried_before(items: Sequence[pytest.Item]) -> list[pytest.Item]:

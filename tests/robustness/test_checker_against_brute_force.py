@@ -39,7 +39,7 @@ from tests.robustness.small_banks import (
 )
 
 pytestmark = [
-    pytest.mark.parametrize("rounds", [250, pytest.param(5_000, marks=pytest.mark.long)]),
+    pytest.mark.parametrize("rounds", [500, pytest.param(5_000, marks=pytest.mark.long)]),
     pytest.mark.timeout(300),
 ]
 

@@ -12,4 +12,4 @@ USUAL_EXAMPLES = 30
 
 def examples(count: int) -> int:
     """Return so many; in a thorough run as many times more as all others try there."""
-    return count * settings.default.max_examples // USUAL_EXAMPLES
+    return count * settings().max_examples // USUAL_EXAMPLES

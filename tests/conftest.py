@@ -10,8 +10,12 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import settings
 
-from bankrmi.rmi.complaints import Complaints, complaints
-from tests.examples import USUAL_EXAMPLES
+from bankrmi.__main__ import _import_structlog
+
+_import_structlog()  # Without rich, as our processes do: a traceback in colour takes half a second.
+
+from bankrmi.rmi.complaints import Complaints, complaints  # noqa: E402 - after the line above
+from tests.examples import USUAL_EXAMPLES  # noqa: E402
 
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
 settings.register_profile("bankrmi", deadline=None, print_blob=True, max_examples=USUAL_EXAMPLES)

@@ -13,6 +13,8 @@ Rule 1: `…` on a line of its own stands for any lines.
 Rule 2: a pid or an id may be another one than on the page, but then it is the same other one everywhere.
         Times and dates may be any.  Addresses are those of this test.
 Rule 3: `bankrmi status` is asked again until it says what the page says: it shows what goes on by itself.
+Rule 4: what README.md shows is started as its reader starts it; commands of the other pages start warm
+        (`warm_commands`).
 """
 
 from __future__ import annotations

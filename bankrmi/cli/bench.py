@@ -296,4 +296,4 @@ class _Progress:
 
 
 COMMANDS = (bench,)
-"""What `main` adds to the others."""
+"""What `commands_by_name` adds to the others."""

@@ -20,7 +20,7 @@ from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configurat
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure, log_to
 
-__all__ = ["COMMANDS", "LOGGING", "RUNS"]
+__all__ = ["COMMANDS", "RUNS"]
 
 RUNS = "(a server)"
 """What the command that runs a server goes by: no server can be called that."""
@@ -344,6 +344,3 @@ for _command in changed_servers.COMMANDS:
     server.add_command(_command)
 
 COMMANDS = (up, nameserver, server)
-
-LOGGING = ("nameserver", "server")
-"""Those that have a log, which begins with their first line."""

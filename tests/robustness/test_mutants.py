@@ -60,7 +60,7 @@ FIRST = {
 """A seed that found the bug soonest when this was written: it saves time, and is tried before the others."""
 
 
-@pytest.mark.but_first_long(6)
+@pytest.mark.but_first_long(3)
 @pytest.mark.parametrize(("name", "seeds"), QUICK.items())
 def test_a_planted_bug_is_found(name: str, seeds: int) -> None:
     found = hunt(name, seeds=seeds, first=[FIRST[name]] if name in FIRST else [])

@@ -488,7 +488,7 @@ EXAMPLES: list[tuple[Any, Any, Any, tuple[str, str]]] = [
 def test_an_example_is_what_it_is_in_plain_python_whatever_fails(
     kind: Any, workload: Any, model: Any, raised: tuple[str, str]
 ) -> None:
-    _simulate(kind, workload, model, raised, range(2))
+    _simulate(kind, workload, model, raised, range(2), seconds=5.0)
 
 
 @pytest.mark.long
@@ -499,8 +499,10 @@ def test_and_under_more_seeds(kind: Any, workload: Any, model: Any, raised: tupl
     _simulate(kind, workload, model, raised, range(2, 40))
 
 
-def _simulate(kind: Any, workload: Any, model: Any, raised: tuple[str, str], seeds: range) -> None:
-    done = simulate(kind, workload, model=model, seeds=seeds)
+def _simulate(
+    kind: Any, workload: Any, model: Any, raised: tuple[str, str], seeds: range, seconds: float = 10.0
+) -> None:
+    done = simulate(kind, workload, model=model, seeds=seeds, seconds=seconds)
     method, error = raised
     assert done.methods[method].raised[error] > 0
     assert done.methods[method].returned > 5

@@ -18,7 +18,6 @@ from bankrmi.replication.code_versions import (
     MIGRATIONS,
     migration_of,
     version_in_words,
-    with_version,
 )
 from bankrmi.replication.effects import IsBusy, Probe
 from bankrmi.replication.events import ClientEvent, LinkChanged, Probed
@@ -114,15 +113,18 @@ class Follower:
         """
         journal = step.journal
         news = matching.without_known(journal, message.records)
-        if news and not _knows(news, step):
+        pieces = _up_to_migrations(news)
+        if pieces and not _knows(pieces[0], step):
             return True
         if news and news[0].first_id <= step.tip:
             self._roll_back(news[0].first_id - 1, "they conflict with the primary's", step)
         keep = max(message.base.action_id, message.through)
         if journal.tip.epoch < message.epoch and step.tip > keep:
             self._roll_back(keep, "they were never shared with the new primary", step)
-        if news:
-            journal.append(news)
+        for piece in pieces:
+            if not _knows(piece, step):
+                return True
+            journal.append(piece)
             step.changed = True
         return False
 
@@ -291,16 +293,25 @@ class Follower:
             self._look(view, step, at_once=True)
 
 
+def _up_to_migrations(records: Sequence[Record]) -> list[Sequence[Record]]:
+    """Return the same in pieces, each but the last of which ends with a migration.
+
+    What version there is after it is known when it is done: it may have failed.
+    """
+    ends = [end for end, record in enumerate(records, 1) if record.session.startswith(MIGRATIONS)]
+    begins = [0, *ends]
+    pieces = [records[begin:end] for begin, end in zip(begins, [*ends, len(records)], strict=True)]
+    return [piece for piece in pieces if piece]
+
+
 def _knows(records: Sequence[Record], step: Step) -> bool:
-    """Whether this server's code can do all that these records say, from the state that it has (S5)."""
+    """Whether this server's code can do what these records say, from the state that it has (S5)."""
     code, version = step.settings.code, step.journal.version_at(min(step.tip, records[0].first_id - 1))
     for record in records:
         migration = migration_of(record.session) if record.session.startswith(MIGRATIONS) else None
         if migration is not None:
-            service, target = migration
-            if not code.makes(service, target, version):
+            if not code.makes(*migration, version):
                 return False
-            version = with_version(version, service, target)
         elif not (code.runs(version) or record.cancelled):
             return False
     return True

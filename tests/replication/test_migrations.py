@@ -11,7 +11,8 @@ import pytest
 
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
-from bankrmi.bank.operations import Deposit
+from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
+from bankrmi.bank.outcomes import is_done
 from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.code_versions import (
     CodeVersions,
@@ -22,7 +23,8 @@ from bankrmi.replication.code_versions import (
     stated_state,
     with_version,
 )
-from bankrmi.replication.events import RequestArrived
+from bankrmi.replication.events import MessageArrived, RequestArrived
+from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.view import View
 from tests.replication.histories import comes_back, dies
 from tests.replication.scenario import LEDGER, Bank, running
@@ -32,7 +34,7 @@ OLD, BOTH, NEW = CodeVersions(1, 1, 1), CodeVersions(1, 2, 1), CodeVersions(2, 2
 
 
 class Changing(Accounts):
-    """Accounts that have versions; a migration is a deposit, with another session."""
+    """Accounts that have versions; a migration is a deposit, with another session; or what fails."""
 
     def __init__(self) -> None:
         super().__init__(LEDGER)
@@ -44,12 +46,12 @@ class Changing(Accounts):
     def apply(
         self, operations: Sequence[Any], action_id: int, moment: Any = None, told: bytes | None = None
     ) -> list[Any]:
-        migration = migration_of(moment[1][0])
-        if migration is not None:
+        migration, outcomes = migration_of(moment[1][0]), super().apply(operations, action_id, moment, told)
+        if migration is not None and is_done(outcomes[0]):
             _, target = migration
             self._versions.append((action_id, target))
             self.version = target
-        return super().apply(operations, action_id, moment, told)
+        return outcomes
 
     def undo(self, operations: Sequence[Any], outcomes: Sequence[Any], action_id: int) -> None:
         super().undo(operations, outcomes, action_id)
@@ -69,9 +71,10 @@ def pair(s1: CodeVersions, s2: CodeVersions) -> Bank:
     return bank
 
 
-def migrate(bank: Bank, name: str = "s1") -> None:
+def migrate(bank: Bank, name: str = "s1", *, fails: bool = False) -> None:
     request = migration_session(2), bank.journals[name].tip.action_id + 1
-    bank.take(name, RequestArrived.of(None, request, [form_of(Deposit(1, 1))]))
+    operation = Withdraw(1, LARGEST) if fails else Deposit(1, 1)
+    bank.take(name, RequestArrived.of(None, request, [form_of(operation)]))
 
 
 def give(bank: Bank, name: str, code: CodeVersions) -> None:
@@ -372,3 +375,38 @@ def test_what_is_stated_of_several_is_understood() -> None:
 def test_what_is_no_service_is_not_believed(beside: object) -> None:
     assert CodeVersions.of_stated({**ALONE.stated(), "beside": beside}) == ALONE
     assert state_version_of({"state": 2, "states_beside": beside}) in (2, of(2, orders=1))
+
+
+def test_a_migration_that_failed_has_made_nothing_that_newer_code_could_go_on_from() -> None:
+    """In one message with what came after it: a primary that knows both may send that before its view
+    changes, and code that knows version 2 alone cannot do it."""
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    goes_by(bank, 5)
+    migrate(bank, fails=True)
+    bank.deliver_all()
+    bank.withdraw("s1", "a:2", 1)
+    bank.deliver_all()
+    give(bank, "s2", NEW)
+    comes_back(bank, "s2")
+    bank.deliver_all()
+    ours, view = bank.journals["s1"], view_of(bank)
+    previous = ours.position(1)
+    assert previous is not None
+    message = Checkpoint(
+        history=view.history,
+        epoch=view.epoch,
+        primary="s1",
+        start_id=view.start_id,
+        number=100,
+        previous=previous,
+        base=previous,
+        acknowledged=1,
+        lease_ms=0,
+        drift_ms=0,
+        records=ours.records(1, 10),
+    )
+    bank.take("s2", MessageArrived("a server", message, None))
+    bank.deliver_all()
+    assert (bank.tips()["s1"][0], bank.tips()["s2"][0]) == (3, 2)
+    assert versions(bank) == [1, 1]

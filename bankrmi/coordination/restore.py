@@ -188,6 +188,7 @@ def _chosen(holdings: Sequence[Holdings], new_history: str) -> SafeView | NoSafe
             forced=True,
             paused=None if remembered is None else remembered.paused,
             servers=None if remembered is None else remembered.servers,
+            retired_for=None if remembered is None else remembered.retired_for,
         ),
         why=f"{best.server} {role}, so it holds everything that was ever acknowledged, "
         f"up to action id {best.tip.action_id}",

@@ -7,8 +7,9 @@ Rule 3: what is a primary's is shown by the primary alone; of others there is no
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from bankrmi.metrics.measure import Measure, Reading, one_of
 from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
@@ -22,7 +23,7 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.driver import Driver
 from bankrmi.server.request_figures import OF_ACCOUNTS, Countable, RequestFigures
 
-__all__ = ["WatchedServer", "measures_of"]
+__all__ = ["WatchedRequests", "WatchedServer", "measures_of", "of_requests"]
 
 _ROLES = tuple(role.value for role in Role)
 
@@ -67,7 +68,7 @@ def measures_of(
         ),
         *_of_the_journal(others),
         *_of_silence(others),
-        *_of_requests(requests),
+        *of_requests(requests, lambda watched: watched.condition.queued),
         *_of_commits(),
         *of_daemons(lambda watched: [watched.daemon]),
     )
@@ -197,7 +198,25 @@ def _primary_silent_seconds(watched: WatchedServer) -> Reading:
     return None if silent_ms is None else silent_ms / 1000
 
 
-def _of_requests(requests: Countable) -> Measures:
+class WatchedRequests(Protocol):
+    """Who lets requests in, and counts them."""
+
+    @property
+    def admission(self) -> Admission:
+        """The door."""
+
+    @property
+    def requests(self) -> RequestFigures:
+        """What came of them."""
+
+
+Watched = TypeVar("Watched", bound=WatchedRequests)
+
+
+def of_requests(
+    requests: Countable, queued: Callable[[Watched], Reading]
+) -> tuple[Measure[Watched], ...]:
+    """Return what is shown of requests; `queued` returns how many wait to be decided."""
     return (
         Measure(
             name="bankrmi_requests_total",
@@ -218,7 +237,7 @@ def _of_requests(requests: Countable) -> Measures:
             name="bankrmi_queued_requests",
             kind="gauge",
             meaning="Of a primary: requests that wait to be decided",
-            read=lambda watched: watched.condition.queued,
+            read=queued,
         ),
         Measure(
             name="bankrmi_waiting_requests",

@@ -55,8 +55,7 @@ def test_everything_that_a_bank_answers_is_answered_by_each_server(
         with pytest.raises(AccountNotFound):
             bank.balance(77)
         assert bank.total().total == sum(LEDGER.values()) - 9
-        with pytest.raises(InvalidRequest, match="no statements"):
-            bank.statement(2)
+        _statements(cluster)
         first = bank.withdraw(3, 5, request_id="again:1")
         assert bank.withdraw(3, 5, request_id="again:1") == first
         with pytest.raises(InvalidRequest, match="used before, for another operation"):
@@ -89,6 +88,29 @@ def test_everything_that_a_bank_answers_is_answered_by_each_server(
     with Cluster(again, engine=database.url, ledger={1: 7}) as cluster:
         cluster.start_all()
         assert cluster.client(timeout=30).balance(3).balance == LEDGER[3] - 5
+
+
+def _statements(cluster: Cluster) -> None:
+    bank = cluster.client(timeout=30)
+    listed = bank.statement(2)
+    said = [(one.action_id, one.kind, one.amount, one.balance, one.paid_by) for one in listed.entries]
+    assert said[:4] == [
+        (1, "withdraw", 10, LEDGER[2] - 10, None),
+        (2, "deposit", 1, LEDGER[2] - 9, None),
+        (3, "transfer", 7, LEDGER[2] - 16, None),
+        (4, "transfer", 7, LEDGER[2] - 9, 3),
+    ]
+    assert listed.action_id == listed.through == 4, "who was to be paid is not told of a transfer that was declined"
+    assert [one.action_id for one in bank.statement(2, since=2, limit=1).entries] == [4]
+    assert [one.status for one in bank.statement(1).entries] == ["insufficient", "insufficient"]
+    assert (bank.statement(77).balance, len(bank.statement(77).entries)) == (None, 4)
+    assert bank.statement(999).entries == []
+    assert bankrmi(cluster, "total").stdout == f"All accounts: {sum(LEDGER.values()) - 9}\n"
+    file = cluster.directory / "statement.json"
+    file.write_text(bankrmi(cluster, "statement", "2", "--json").stdout)
+    checked = bankrmi(cluster, "verify-statement", str(file), str(cluster.directory))
+    assert checked.returncode == 2
+    assert "have no digests" in checked.stderr
 
 
 def _commands(cluster: Cluster) -> None:
@@ -223,13 +245,13 @@ def test_who_takes_no_changes_any_more_is_asked_no_more(database: PostgreSql, tm
 
 
 def test_a_configuration_of_both_kinds_is_refused(tmp_path: Path) -> None:
-    more = {"witness": "127.0.0.1:9999", "copies_min": 2, "journal": {"keep_days": 1}}
+    more = {"witness": "127.0.0.1:9999", "copies_min": 2, "journal": {"keep_operations": 1}}
     (tmp_path / "config.yaml").write_text(
         "engine: postgresql://anna:secret@db1/bank\nnameserver: 127.0.0.1:9\nservers: {s1: '127.0.0.1:8', "
         "s2: '127.0.0.1:7'}\n" + "".join(f"{key}: {value!r}\n" for key, value in more.items())
     )
     ended = bankrmi(tmp_path / "config.yaml", "status")
     assert ended.returncode == 2
-    for part in ("witness keeps the view", "copies_min counts", "journal is that of", "sslmode=verify-full"):
+    for part in ("witness keeps the view", "copies_min counts", "keep_operations is of the journals", "sslmode=verify-full"):
         assert part in ended.stderr
     assert "secret" not in ended.stderr

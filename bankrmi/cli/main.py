@@ -25,6 +25,7 @@ from bankrmi.cli import (
     history,
     init,
     menu,
+    migrate,
     misfortune,
     operations,
     overview,
@@ -121,6 +122,7 @@ for room in (
     misfortune,
     recordings,
     verify,
+    migrate,
     cert,
     help,
 ):

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from psycopg import sql
 
-__all__ = ["BEGIN", "BEGIN_READING", "COMMIT", "ROLLBACK", "Statements"]
+__all__ = ["BEGIN", "BEGIN_READING", "BEGIN_READING_ALL", "COMMIT", "ROLLBACK", "Statements"]
 
 BEGIN = sql.SQL("BEGIN ISOLATION LEVEL SERIALIZABLE")
 BEGIN_READING = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 COMMIT = sql.SQL("COMMIT")
+BEGIN_READING_ALL = sql.SQL("BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE")
+"""Waits until no transaction goes on that may yet commit before what is read here."""
 ROLLBACK = sql.SQL("ROLLBACK")
 
 _MAKE = """
@@ -78,12 +80,8 @@ class Statements:
     """The statements for one service."""
 
     def __init__(self, service: str) -> None:
-        schema = sql.Identifier(f"bankrmi_{service}")
-
-        def made(text: str) -> sql.Composed:
-            return sql.SQL(text).format(schema=schema)
-
         self.schema = f"bankrmi_{service}"
+        made = self.made
         self.make = [made(statement) for statement in _MAKE.split(";") if statement.strip()]
         self.drop = made("DROP SCHEMA IF EXISTS {schema} CASCADE")
         self.history = made("SELECT history, arriving FROM {schema}.bank")
@@ -176,3 +174,7 @@ class Statements:
             "DELETE FROM {schema}.request WHERE (session, sequence) IN"
             " (SELECT * FROM unnest(%s::text[], %s::bigint[]))"
         )
+
+    def made(self, text: str) -> sql.Composed:
+        """Return a statement, in which `{schema}` is that of the service."""
+        return sql.SQL(text).format(schema=sql.Identifier(self.schema))

@@ -38,7 +38,7 @@ from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.server_directory import DATABASE
 from bankrmi.verifying.stopped_directory import opened_unchanged
 
-__all__ = ["Restored", "WantedPoint", "restore"]
+__all__ = ["Restored", "WantedPoint", "restore", "take_away"]
 
 _IN_USE = (
     "{directory} is in use by the running process {owner}: a server that runs is not restored, stop it first"
@@ -132,6 +132,14 @@ def _end(chain: Chain, wanted: WantedPoint) -> int:
     if wanted.at_us is not None:
         return at_time(chain.links, wanted.at_us)
     return chain.links[-1].ends_at
+
+
+def take_away(directory: Path, history: str) -> None:
+    """Remove what an interrupted try has left there, of this history, which no view ever named."""
+    if _history_in(directory / DATABASE) == history:
+        lock = own_directory(directory, _IN_USE)
+        throw_away(directory / DATABASE)
+        lock.close()
 
 
 @contextmanager

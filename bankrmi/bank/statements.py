@@ -42,7 +42,7 @@ LOOKED_THROUGH = 512
 _BYTES = 256 << 10
 
 NO_DIGEST = "none"
-"""What an entry has in the place of a digest where a database keeps the accounts: there is no journal of all."""
+"""What an entry has in the place of a digest where a database keeps the accounts: no journal is of all."""
 
 LOOKING_MS = 3.0
 """About what that takes."""

@@ -37,11 +37,13 @@ _PROGRESS_EVERY_S = 0.2
 )
 @click.option("--prepare", is_flag=True, help="With --to: only copy what there is; the servers serve on.")
 @click.option("--dry-run", is_flag=True, help="Say how far it is, and what would be done; change nothing.")
-@click.option("--cancel", is_flag=True, help="Leave the bank where it was, if it is not open at the other end yet.")
+@click.option(
+    "--cancel", is_flag=True, help="Leave the bank where it was, if it is not open at the other end yet."
+)
 @click.option(
     "--force",
     is_flag=True,
-    help="With --cancel: whatever the other end says, or if it is gone; on your word that nobody used the bank there.",
+    help="With --cancel: though the other end is gone; on your word that nobody has used the bank there.",
 )
 @click.option(
     "--rate",
@@ -54,11 +56,12 @@ _PROGRESS_EVERY_S = 0.2
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def migrate(invocation: Invocation, **said: Any) -> None:
+def migrate(invocation: Invocation, /, **said: Any) -> None:
     """Move a bank to a database, postgresql://user@host:5432/database, or back.
 
-    The configuration is that of the servers which keep the bank themselves, whichever way it goes. Accounts, what
-    was decided of requests, and the entries of the journal come along; who asks again is told what he was told.
+    The configuration is that of the servers which keep the bank themselves, whichever way it goes. Accounts,
+    what was decided of requests, and the entries of the journal come along; who asks again is told what he
+    was told.
 
     --to: while what there is is copied the servers serve. Then they are retired: they answer nobody any more,
     whoever starts them, and say where the bank is. Clients wait while the rest is copied; how long that took
@@ -166,7 +169,8 @@ def _tell_moved(moved: Moved, *, as_json: bool) -> None:
     elif moved.pause_s is None:
         told = f"the bank is in {where}"
     else:
-        told = f"the bank is in {where}, from action id {moved.action_id} on; clients waited {moved.pause_s:.2f} s"
+        waited = f"clients waited {moved.pause_s:.2f} s"
+        told = f"the bank is in {where}, from action id {moved.action_id} on; {waited}"
     with said_if_lost(told):
         if as_json:
             show_json(
@@ -183,7 +187,10 @@ def _tell_moved(moved: Moved, *, as_json: bool) -> None:
     if moved.is_here:
         say("now start servers with a configuration that names the database (engine); `status` shows them")
     else:
-        say("start the servers of the database now: they wait for the bank; then run this again without --prepare")
+        say(
+            "start the servers of the database now: they wait for the bank; then run this again without "
+            "--prepare"
+        )
 
 
 def _from(configuration: Configuration, url: str, server: str, wanted: _Wanted) -> None:
@@ -191,7 +198,7 @@ def _from(configuration: Configuration, url: str, server: str, wanted: _Wanted) 
 
     if wanted.cancel:
         confirm("Leave the bank in the database?", yes=wanted.yes)
-        cancel_to_servers(configuration, url, force=wanted.force)
+        cancel_to_servers(configuration, url, server, force=wanted.force)
         say("the database keeps the bank")
         return
     for line in plan_to_servers(configuration, url, server):

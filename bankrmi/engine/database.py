@@ -99,8 +99,8 @@ class EngineDatabase:
     async def open(self, ledger: Mapping[int, int]) -> None:
         """Make the tables, and open the bank with the ledger, unless that was done before.
 
-        Waits for the database, and for a bank that is on its way there. Raises ConfigurationError if it does not
-        let us in.
+        Waits for the database, and for a bank that is on its way there. Raises ConfigurationError if it does
+        not let us in.
         """
         opened = await self._again_and_again(lambda connection: self._open(connection, ledger), lambda: True)
         assert opened is not None
@@ -124,11 +124,11 @@ class EngineDatabase:
     async def balances(
         self, accounts: Sequence[int], still_wanted: Callable[[], bool]
     ) -> tuple[BankState, Mapping[int, AccountState]] | None:
-        """Return the bank, and the accounts that there are, as they are now; None if nobody waits any more."""
+        """Return the bank, and the accounts that there are now; None if nobody waits any more."""
         return await self._again_and_again(lambda connection: self._read(connection, accounts), still_wanted)
 
     async def total(self, still_wanted: Callable[[], bool]) -> tuple[BankState, int] | None:
-        """Return the bank, and what all accounts hold together at one moment; None if nobody waits any more."""
+        """Return the bank, and what all accounts hold together now; None if nobody waits any more."""
         return await self._again_and_again(self._sum, still_wanted)
 
     async def statement(
@@ -136,7 +136,8 @@ class EngineDatabase:
     ) -> tuple[BankState, int, StatementPage] | None:
         """Return the bank, the account's newest action id, and some of its entries above `since`."""
         return await self._again_and_again(
-            lambda connection: read_statement(connection, self._statements, account, since, limit), still_wanted
+            lambda connection: read_statement(connection, self._statements, account, since, limit),
+            still_wanted,
         )
 
     async def sweep(self, sweep: Sweep) -> bool:
@@ -170,9 +171,7 @@ class EngineDatabase:
         await connection.execute(COMMIT)
         return str(row[0])
 
-    async def _decide(
-        self, connection: Connection, group: Sequence[WantedRequest]
-    ) -> Decisions | BankState:
+    async def _decide(self, connection: Connection, group: Sequence[WantedRequest]) -> Decisions | BankState:
         statements = self._statements
         sessions = [wanted.request[0] for wanted in group]
         sequences = [wanted.request[1] for wanted in group]
@@ -254,7 +253,9 @@ class EngineDatabase:
                 self._is_back()
                 return done
             except _OnItsWay:
-                self._is_away(OperationFailed("the bank is on its way there: `bankrmi migrate` has not ended"))
+                self._is_away(
+                    OperationFailed("the bank is on its way there: `bankrmi migrate` has not ended")
+                )
                 await asyncio.sleep(_WAITS_S)
             except _AT_ONCE_AGAIN:
                 self.repetitions["conflict"] += 1
@@ -326,7 +327,9 @@ class EngineDatabase:
 def _state_in(row: Sequence[Any] | None) -> BankState:
     """Return what a row says of the bank; without one, it was taken away, and no try finds it again."""
     if row is None:
-        raise OperationFailed("there is no bank in the database any more: its one row in the table `bank` is gone")
+        raise OperationFailed(
+            "there is no bank in the database any more: its one row in the table `bank` is gone"
+        )
     return BankState(row[0], row[1], row[2])
 
 

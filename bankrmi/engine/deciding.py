@@ -4,8 +4,8 @@ Rule 1: requests are decided one after the other, in the order in which they sta
 Rule 2: what is declined changes no balance, and is an operation of its account all the same; of two accounts,
         if it is about two. What is about an account that there is not is no operation of any.
 Rule 3: a request that is recorded already is not decided again; nor is one that stands twice in the group.
-Rule 4: one that is not, and is older than what its session has recorded, is decided by nobody (O2); nor is one
-        that may be among what was forgotten (O5): of each session what is deleted is the oldest.
+Rule 4: one that is not, and is older than what its session has recorded, is decided by nobody (O2); nor is
+        one that may be among what was forgotten (O5): of each session what is deleted is the oldest.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class AccountState(NamedTuple):
 class BankState(NamedTuple):
     """What the database says of the bank as a whole.
 
-    Action ids of accounts count on from `base`, whatever their rows say below it; sessions that began by `horizon_ms` are over; `retired_for` is
-    where the bank has gone.
+    Action ids of accounts count on from `base`, whatever their rows say below it; sessions that began by
+    `horizon_ms` are over; `retired_for` is where the bank has gone.
     """
 
     base: int = 0
@@ -74,7 +74,7 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class Decisions:
-    """What came of a group: a record for each request id, or why there is none; which are new; what changed."""
+    """What came of a group: a record for each request id, or why there is none; and what changed."""
 
     records: dict[RequestId, EngineRecord]
     refused: dict[RequestId, IsStale | IsForgotten] = field(default_factory=dict)
@@ -132,9 +132,7 @@ def decide(group: Sequence[WantedRequest], known: Known) -> Decisions:
     return decisions
 
 
-def _decided_by_nobody(
-    request: RequestId, newest: int | None, known: Known
-) -> IsStale | IsForgotten | None:
+def _decided_by_nobody(request: RequestId, newest: int | None, known: Known) -> IsStale | IsForgotten | None:
     """O2, O5: return why a request without a record is not decided; None if it is new."""
     session, sequence = request
     if request in known.recorded:

@@ -239,7 +239,10 @@ class EngineDriver:
             assert found is not None
             if found[0].retired_for != self.retired_for:
                 self.retired_for = found[0].retired_for
-                log.info("the bank is somewhere else" if self.retired_for else "the bank is here", at=self.retired_for)
+                log.info(
+                    "the bank is somewhere else" if self.retired_for else "the bank is here",
+                    at=self.retired_for,
+                )
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _sweep_up(self) -> None:

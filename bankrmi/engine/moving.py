@@ -9,8 +9,10 @@ Rule 2: each step names the try that it belongs to, or what it found; if that is
         nothing, and raises: two commands do not work on one bank.
 Rule 3: to retire is to write the row that every transaction of every server reads, which is serializable:
         nothing is decided after it. Who reads afterwards waits for those that began before (`read`).
-Rule 4: a try that was interrupted is gone on from, or begun again; what it brought is there whole or not at all.
-Assumption: no commit is given up half way. A first commit of one's own (`look`) waits for what came before it.
+Rule 4: a try that was interrupted is gone on from, or begun again; what it brought is there whole or not at
+        all.
+Assumption: no commit is given up half way. A first commit of one's own (`look`) waits for what came before
+        it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
 
 from bankrmi.bank.accounts import fingerprint
 from bankrmi.bank.forms import TRANSFER, accounts_of
@@ -45,7 +47,8 @@ _BANK = (
     " through_digest, retired_for, successor FROM {schema}.bank"
 )
 _REQUEST_IN = (
-    "COPY {schema}.request (session, sequence, operations, outcomes, action_ids, payee_ids, decided_at) FROM STDIN"
+    "COPY {schema}.request"
+    " (session, sequence, operations, outcomes, action_ids, payee_ids, decided_at) FROM STDIN"
 )
 _ENTRY_IN = "COPY {schema}.entry (account, action_id, session, sequence, place) FROM STDIN"
 _NOTE_THROUGH = (
@@ -154,15 +157,16 @@ class MovingDatabase:
                 self._execute(statement)
             self._execute("BEGIN")
             try:
-                found = self._execute(self._statements.made(_BANK + " FOR UPDATE")).fetchone()
+                found = self._execute(self._statements.made(_BANK) + sql.SQL(" FOR UPDATE")).fetchone()
                 if found is not None:
                     if BankRow._make(found).arriving is None:
                         raise OperationFailed(f"there is a bank in {self.in_words} meanwhile")
-                    for table in ("entry", "request", "account", "bank"):
-                        self._execute(self._statements.made(f"DELETE FROM {{schema}}.{table}"))
+                    for emptied in self._statements.empty:
+                        self._execute(emptied)
                 self._execute(
                     self._statements.made(
-                        "INSERT INTO {schema}.bank (history, opened_with, arriving, came_from) VALUES (%s, %s, %s, %s)"
+                        "INSERT INTO {schema}.bank (history, opened_with, arriving, came_from) VALUES (%s, "
+                        "%s, %s, %s)"
                     ),
                     (history, fingerprint({}), attempt, history),
                 )
@@ -219,7 +223,8 @@ class MovingDatabase:
     def _check_one(self, rows: int) -> None:
         if rows != 1:
             raise OperationFailed(
-                f"another `bankrmi migrate` works on the bank in {self.in_words}: only one can, and this one ends"
+                f"another `bankrmi migrate` works on the bank in {self.in_words}: only one can, and this "
+                "one ends"
             )
 
     # -- a bank leaves ---------------------------------------------------------------------------
@@ -237,14 +242,16 @@ class MovingDatabase:
                 (retired_for, successor),
             )
             if done.rowcount != 1:
-                raise OperationFailed(f"the bank in {self.in_words} has left, or is on its way there, meanwhile")
+                raise OperationFailed(
+                    f"the bank in {self.in_words} has left, or is on its way there, meanwhile"
+                )
             self._execute(COMMIT)
 
         with self._said():
             self._tried(retire)
 
     def reinstate(self, successor: str, check: Callable[[], None]) -> None:
-        """The bank is here after all, if `check` raises nothing while nobody can open it as that successor."""
+        """The bank is here after all, if `check` raises nothing while nobody can open it there."""
 
         def reinstate() -> None:
             self._execute("BEGIN")
@@ -270,7 +277,8 @@ class MovingDatabase:
             try:
                 found = self._execute(
                     self._statements.made(
-                        "SELECT 1 FROM {schema}.bank WHERE successor = %s AND retired_for IS NOT NULL FOR UPDATE"
+                        "SELECT 1 FROM {schema}.bank WHERE successor = %s AND retired_for IS NOT NULL FOR "
+                        "UPDATE"
                     ),
                     (successor,),
                 ).fetchone()
@@ -333,7 +341,8 @@ class MovingDatabase:
             ) from None
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise OperationFailed(
-                f"the database {self.in_words} went away ({first_line(error)}): run the command again, it goes on "
+                f"the database {self.in_words} went away ({first_line(error)}): run the command again, it "
+                "goes on "
                 "from what is there"
             ) from error
         except psycopg.Error as error:
@@ -413,7 +422,9 @@ class Bringing:
         values = (*at, at.action_id, self._horizon_ms, self._attempt)
         done = self._connection.execute(self._statements.made(_NOTE_THROUGH), values)
         if done.rowcount != 1:
-            raise OperationFailed("another `bankrmi migrate` works on this bank: only one can, and this one ends")
+            raise OperationFailed(
+                "another `bankrmi migrate` works on this bank: only one can, and this one ends"
+            )
         if begins_after is not None:
             self._connection.execute(
                 self._statements.made("UPDATE {schema}.bank SET begins_after = %s"), (begins_after,)
@@ -430,7 +441,9 @@ def _payee_ids(operations: bytes, ids: Sequence[int]) -> list[int]:
     """Return what the request is told of payees (see `sweeping`): in a journal of all it is the same id."""
     if not operations:
         return []
-    return [action_id for form, action_id in zip(one_by_one(operations), ids, strict=True) if form[0] == TRANSFER]
+    return [
+        action_id for form, action_id in zip(one_by_one(operations), ids, strict=True) if form[0] == TRANSFER
+    ]
 
 
 def _moment(time_us: int) -> str:
@@ -458,7 +471,8 @@ class Leaving:
     def accounts(self) -> Iterator[tuple[int, int]]:
         """Give all accounts that there are, and their balances."""
         yield from self._rows(
-            "leaving_accounts", "SELECT id, balance FROM {schema}.account WHERE balance IS NOT NULL ORDER BY id"
+            "leaving_accounts",
+            "SELECT id, balance FROM {schema}.account WHERE balance IS NOT NULL ORDER BY id",
         )
 
     def newest_requests(self) -> Iterator[KeptRequest]:

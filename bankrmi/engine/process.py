@@ -220,7 +220,6 @@ class _Process:
             "start_id": self._start_id,
         }
 
-
     def _why_not_serving(self) -> str | None:
         if self._database.why_away:
             return f"the database does not answer: {self._database.why_away}"

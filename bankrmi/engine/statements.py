@@ -43,7 +43,9 @@ async def read_statement(
         row = await now.fetchone()
         entries = [_Entry._make(one) for one in await found.fetchall()]
     if row is None:
-        raise OperationFailed("there is no bank in the database any more: its one row in the table `bank` is gone")
+        raise OperationFailed(
+            "there is no bank in the database any more: its one row in the table `bank` is gone"
+        )
     base, horizon_ms, retired_for, balance, newest, begins_after, swept, oldest = row
     taken = _within_bounds(entries)
     wanted = [*dict.fromkeys((one.session, one.sequence) for one in taken)]

@@ -5,8 +5,8 @@ Any server does a little of it now and then, each for itself; that two do the sa
     older than `keep_days`       entries go; so do requests, but for the newest of each session
     and than `session_days`      of that one what came of it goes; all of it once its session is over
 
-Rule 1: nothing is done twice (O5): of a session the oldest requests go first, and the newest is there until the
-        horizon has passed the session's beginning. The horizon is committed before anything rests on it.
+Rule 1: nothing is done twice (O5): of a session the oldest requests go first, and the newest is there until
+        the horizon has passed the session's beginning. The horizon is committed before anything rests on it.
 Rule 2: a step is one short transaction, over so many rows; it goes through the table and begins again.
 Rule 3: the database's clock decides alone.
 """
@@ -67,9 +67,7 @@ class Sweep:
         self._reached = (rows[-1].session, rows[-1].sequence) if len(rows) == _ROWS else ("", 0)
         return len(rows) == _ROWS
 
-    async def _moved_horizon(
-        self, connection: psycopg.AsyncConnection[Any], statements: Statements
-    ) -> int:
+    async def _moved_horizon(self, connection: psycopg.AsyncConnection[Any], statements: Statements) -> int:
         """Return up to when sessions that began are over, as it is committed."""
         found = await connection.execute(statements.sessions_began)
         row = await found.fetchone()

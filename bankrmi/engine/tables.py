@@ -69,11 +69,9 @@ CREATE TABLE IF NOT EXISTS {schema}.entry (
 );
 """
 """`base`: action ids of accounts count on from there; `begins_after`: entries up to there never came here.
-`horizon_ms`: sessions that began by then are over. `swept`: entries were deleted. `arriving`: the try that brings
-the bank, `came_from` which history, and `through_*` how far; `retired_for`: where it has gone, as which history
-(`successor`)."""
-
-_REQUEST = "session, sequence, operations, outcomes, action_ids"
+`horizon_ms`: sessions that began by then are over. `swept`: entries were deleted. `arriving`: the try that
+brings the bank, `came_from` which history, and `through_*` how far; `retired_for`: where it has gone, as
+which history (`successor`)."""
 
 
 class Statements:
@@ -83,6 +81,12 @@ class Statements:
         self.schema = f"bankrmi_{service}"
         made = self.made
         self.make = [made(statement) for statement in _MAKE.split(";") if statement.strip()]
+        self.empty = [
+            made("DELETE FROM {schema}.entry"),
+            made("DELETE FROM {schema}.request"),
+            made("DELETE FROM {schema}.account"),
+            made("DELETE FROM {schema}.bank"),
+        ]
         self.drop = made("DROP SCHEMA IF EXISTS {schema} CASCADE")
         self.history = made("SELECT history, arriving FROM {schema}.bank")
         self.open = made(
@@ -93,7 +97,7 @@ class Statements:
         self.accounts_in = made("COPY {schema}.account (id, balance, action_id) FROM STDIN")
         self.bank = made("SELECT base, horizon_ms, retired_for FROM {schema}.bank")
         self.recorded = made(
-            f"SELECT {_REQUEST} FROM {{schema}}.request"
+            "SELECT session, sequence, operations, outcomes, action_ids FROM {schema}.request"
             " WHERE (session, sequence) IN (SELECT * FROM unnest(%s::text[], %s::bigint[])) FOR UPDATE"
         )
         self.spans = made(
@@ -124,7 +128,7 @@ class Statements:
             " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::integer[])"
         )
         self.record = made(
-            f"INSERT INTO {{schema}}.request ({_REQUEST}, payee_ids)"
+            "INSERT INTO {schema}.request (session, sequence, operations, outcomes, action_ids, payee_ids)"
             " VALUES (%s, %s, %s, %s, %s::bigint[], %s::bigint[])"
         )
         # -- statements of an account ------------------------------------------------------------
@@ -157,7 +161,8 @@ class Statements:
         self.some_requests = made(
             "SELECT r.session, r.sequence, r.operations, r.action_ids, r.payee_ids,"
             " (extract(epoch FROM now() - r.decided_at) * 1000)::bigint,"
-            " NOT EXISTS (SELECT FROM {schema}.request n WHERE n.session = r.session AND n.sequence > r.sequence)"
+            " NOT EXISTS (SELECT FROM {schema}.request n WHERE n.session = r.session AND n.sequence > "
+            "r.sequence)"
             " FROM {schema}.request r WHERE (r.session, r.sequence) > (%s, %s::bigint)"
             " ORDER BY r.session, r.sequence LIMIT %s"
         )

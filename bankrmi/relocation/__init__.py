@@ -7,6 +7,6 @@ Rule 1: at no moment may both acknowledge. Who gives the bank away is retired fi
         their view (V14), the database by the row that each of its transactions reads. Only what is frozen so
         is read to its end; only when that is there, whole, the other one opens.
 Rule 2: it can be interrupted at any moment, and run again: what is found at both ends says how far it is.
-Rule 3: who tries again what was acknowledged before gets the recorded outcome afterwards; of the newest request
-        of each session, at least (O1, O5).
+Rule 3: who tries again what was acknowledged before gets the recorded outcome afterwards; of the newest
+        request of each session, at least (O1, O5).
 """

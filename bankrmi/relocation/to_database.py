@@ -1,13 +1,13 @@
 """A bank leaves its servers for a database.
 
-    copy what there is ──> copy what came since, again ──> retire the servers ──> copy the rest ──> open it there
-        (served)               (served)                     └───────────── the pause ─────────────┘
+    copy what there is ──> copy what came since ──> retire the servers ──> copy the rest ──> open it there
+         (served)                (served)                └─────────────── the pause ──────────────┘
 
 Rule 1: a record is brought only after it was acknowledged, and follows from the one before by its digest.
 Rule 2: the rest is what a server holds that leads, retired: nothing is decided after that, by whichever
         server, and all of it is acknowledged when it is brought.
-Rule 3: where an interrupted try stands is read from both: the database says up to which record it has come, and
-        the servers whether they are retired.
+Rule 3: where an interrupted try stands is read from both: the database says up to which record it has come,
+        and the servers whether they are retired.
 """
 
 from __future__ import annotations
@@ -65,21 +65,30 @@ class PlanToDatabase:
     def in_words(self) -> list[str]:
         """Return what would be done, a sentence a line."""
         if self.is_done:
-            return [f"the bank is in {self.database} already, and the servers are retired: there is nothing to do"]
-        come = "nothing of it is there yet" if self.there is None else f"action id {self.there.action_id} has come"
+            return [
+                f"the bank is in {self.database} already, and the servers are retired: there is nothing to do"
+            ]
+        come = (
+            "nothing of it is there yet"
+            if self.there is None
+            else f"action id {self.there.action_id} has come"
+        )
+        what = f"{self.size_bytes / 1e6:.1f} MB, up to action id {self.action_id}"
         lines = [
-            f"service {foreign(self.service)}: {self.size_bytes / 1e6:.1f} MB, up to action id {self.action_id} of "
-            f"history {foreign(self.history)}",
+            f"service {foreign(self.service)}: {what} of history {foreign(self.history)}",
             f"to {self.database}: {come}",
         ]
         if self.retired:
             return [*lines, "the servers are retired: the rest is copied, and the bank opens there"]
-        return [*lines, "while it is copied the servers serve; then they are retired, and clients wait for the rest"]
+        return [
+            *lines,
+            "while it is copied the servers serve; then they are retired, and clients wait for the rest",
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """What was done; `pause_s`: from when the servers answered nobody until the database has it, if it was now."""
+    """What was done; `pause_s`: for how long nobody was answered, if that was now."""
 
     database: str
     action_id: int
@@ -121,7 +130,12 @@ class _Servers:
         """Have the primary do that; raises OperationFailed with its reason."""
         name = primary_of(self._configuration)
         return ask_once(
-            self._address(name), OPERATOR_ID + name, method, args, seconds=_SECONDS, credentials=self._credentials()
+            self._address(name),
+            OPERATOR_ID + name,
+            method,
+            args,
+            seconds=_SECONDS,
+            credentials=self._credentials(),
         )
 
     def _address(self, name: str) -> str:
@@ -137,7 +151,7 @@ def words_of(database: MovingDatabase) -> str:
 
 
 def plan_to_database(configuration: Configuration, url: str) -> PlanToDatabase:
-    """Look at both ends; raise InvalidRequest, OperationFailed, Unreached or ConfigurationError if it cannot be.
+    """Look at both ends; raise InvalidRequest, OperationFailed, Unreached, or ConfigurationError.
 
     Nothing is changed by it, but that the database is asked for a commit.
     """
@@ -188,7 +202,8 @@ def _check_target(row: BankRow | None, view: View, database: MovingDatabase) -> 
     if view.retired_for is None:
         if row is not None and row.arriving is None:
             raise InvalidRequest(
-                f"a bank that came from these servers is open in {database.in_words}, and they are not retired: "
+                f"a bank that came from these servers is open in {database.in_words}, and they are not "
+                "retired: "
                 "both may have been used since. Find out which counts before anything else"
             )
         return
@@ -219,9 +234,7 @@ def move_to_database(
 class _Move:
     """One try."""
 
-    def __init__(
-        self, servers: _Servers, database: MovingDatabase, rate: float, progress: Progress
-    ) -> None:
+    def __init__(self, servers: _Servers, database: MovingDatabase, rate: float, progress: Progress) -> None:
         self._servers = servers
         self._database = database
         self._rate = rate
@@ -312,7 +325,8 @@ class _Move:
                     return self._bring_frozen(fetch, state, at)
             if time.monotonic() > deadline_s:
                 raise OperationFailed(
-                    f"{name} does not lead as one that is retired: `bankrmi status` shows why; run this again then"
+                    f"{name} does not lead as one that is retired: `bankrmi status` shows why; run this "
+                    "again then"
                 )
             time.sleep(_PAUSE_S)
 
@@ -353,7 +367,7 @@ def _check_since(state: BackupState, at: Position, server: str) -> None:
 
 
 def _records(fetch: Fetch, since: Position, goal: int, take: Callable[[list[Record]], None]) -> Position:
-    """Give the records up to the goal; raise OperationFailed for one that does not follow from the one before."""
+    """Give the records up to the goal; raise OperationFailed for one that does not follow."""
     before: Position | Record = since
 
     def checked(records: list[Record]) -> None:
@@ -361,7 +375,8 @@ def _records(fetch: Fetch, since: Position, goal: int, take: Callable[[list[Reco
         for record in records:
             if not follows(record, before):
                 raise OperationFailed(
-                    f"the record at action id {record.action_id} does not follow from the one before: look at "
+                    f"the record at action id {record.action_id} does not follow from the one before: look "
+                    "at "
                     f"{fetch.server} with `bankrmi verify`"
                 )
             before = record
@@ -371,7 +386,7 @@ def _records(fetch: Fetch, since: Position, goal: int, take: Callable[[list[Reco
 
 
 def _bring_all(fetch: Fetch, state: BackupState, bringing: Bringing) -> tuple[Position, int]:
-    """Bring accounts, sessions and the journal, as they are acknowledged now; return up to where, and how many."""
+    """Bring accounts, sessions and the journal; return up to where, and how many accounts."""
     balances: dict[int, int] = {}
     if state.since.action_id:
         fetch.sessions(state.since, lambda rows: bringing.take_requests(map(_kept, rows)))
@@ -402,11 +417,14 @@ def _nobody(_: str) -> None:
 # -- and not after all -------------------------------------------------------------------------------
 
 
-def cancel_to_database(configuration: Configuration, url: str, *, force: bool = False) -> Mapping[str, Any] | None:
+def cancel_to_database(
+    configuration: Configuration, url: str, *, force: bool = False
+) -> Mapping[str, Any] | None:
     """Have the servers keep the bank after all, unless it is open there; return the views before and after.
 
-    None: they were not retired. What was copied is taken away first, so that no try can open it there any more.
-    `force`: whatever the database says, or if it says nothing: the operator's word that nobody has used it there.
+    None: they were not retired. What was copied is taken away first, so that no try can open it there any
+    more. `force`: whatever the database says, or if it says nothing: the operator's word that nobody has used
+    it there.
     """
     servers = _Servers(configuration)
     try:
@@ -417,7 +435,8 @@ def cancel_to_database(configuration: Configuration, url: str, *, force: bool = 
             elif view.retired_for is not None and not force:
                 what = "the bank is open there" if row is not None else "there is no trace of it there"
                 raise InvalidRequest(
-                    f"the servers are retired for {foreign(view.retired_for)}; in {database.in_words} {what}: "
+                    f"the servers are retired for {foreign(view.retired_for)}; in {database.in_words} "
+                    f"{what}: "
                     "nothing was changed. `bankrmi migrate --from` brings a bank back"
                 )
     except Unreached:

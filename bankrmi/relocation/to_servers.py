@@ -3,14 +3,14 @@
     retire the database ──> read all of it ──> a backup of it ──> restored at one server ──> the first view
         └──────────────────────────────── the pause ────────────────────────────────────────────┘
 
-Rule 1: what the servers begin with is checked as any backup is, and begins a history of its own (`backup.restoring`).
-        That history is drawn before, and noted where the bank was: whoever runs the command again finds out by it
-        whether the bank is open at the servers.
-Rule 2: the first view is proposed while the row is locked that says where the bank has gone: nobody can have it
-        stay in the database meanwhile.
-Rule 3: a journal has one action id for each operation, and begins here with none: accounts and the newest request
-        of each session come along, entries do not. A batch whose operations were of several accounts is told the
-        same balances again, and other action ids.
+Rule 1: what the servers begin with is checked as any backup is, and begins a history of its own
+        (`backup.restoring`). That history is drawn before, and noted where the bank was: whoever runs the
+        command again finds out by it whether the bank is open at the servers.
+Rule 2: the first view is proposed while the row is locked that says where the bank has gone: nobody can have
+        it stay in the database meanwhile.
+Rule 3: a journal has one action id for each operation, and begins here with none: accounts and the newest
+        request of each session come along, entries do not. A batch whose operations were of several accounts
+        is told the same balances again, and other action ids.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi.backup.draft import drafted
-from bankrmi.backup.restoring import WantedPoint, restore
+from bankrmi.backup.restoring import WantedPoint, restore, take_away
 from bankrmi.backup.taking import Order, put_backup_in_place
 from bankrmi.bank.accounts import fingerprint, sum_of
 from bankrmi.config import Configuration
@@ -35,7 +35,7 @@ from bankrmi.coordination.keepers import asked_keeper, keeper_in_words
 from bankrmi.coordination.restoring import holding_of
 from bankrmi.counted import counted
 from bankrmi.engine.moving import BankRow, KeptRequest, Leaving, MovingDatabase
-from bankrmi.errors import InvalidRequest, OperationFailed
+from bankrmi.errors import InvalidRequest
 from bankrmi.foreign_text import foreign
 from bankrmi.relocation.failpoints import reached
 from bankrmi.replication.journal import Adopted
@@ -58,7 +58,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovedBack:
-    """What was done; `pause_s`: from when the database answered nobody until the first view, if it was now."""
+    """What was done; `pause_s`: for how long nobody was answered, if that was now."""
 
     action_id: int
     accounts: int | None
@@ -84,9 +84,12 @@ def plan_to_servers(configuration: Configuration, url: str, server: str) -> list
         _check_directories(configuration, server)
         with database.read() as leaving:
             up_to = leaving.newest_action_id()
-        retired = "is retired already" if row.retired_for is not None else "is retired first, and clients wait"
+        retired = (
+            "is retired already" if row.retired_for is not None else "is retired first, and clients wait"
+        )
+        where = f"{database.in_words} (action ids up to {up_to})"
         return [
-            f"service {configuration.service}: from {database.in_words} (action ids up to {up_to}), which {retired}",
+            f"service {configuration.service}: from {where}, which {retired}",
             f"to {configuration.data_dir / server}, which begins with it; the other servers join",
         ]
 
@@ -135,27 +138,32 @@ def move_to_servers(
         )
 
 
-def cancel_to_servers(configuration: Configuration, url: str, *, force: bool = False) -> None:
+def cancel_to_servers(configuration: Configuration, url: str, server: str, *, force: bool = False) -> None:
     """Have the database keep the bank after all, unless it is open at the servers.
 
-    `force`: whatever the servers say, or if they say nothing: on the operator's word that nobody used it there.
+    What an interrupted try has left at `server` is taken away.
+    `force`: whatever the servers say, or if they say nothing: on the operator's word that nobody used it
+    there.
     """
     with MovingDatabase(url, configuration.service) as database:
         row = _there(database)
-        if row.successor is None:
+        successor = row.successor
+        if successor is None:
             raise InvalidRequest(f"the bank is in {database.in_words}, and has not left: nothing was changed")
 
         def check() -> None:
             if force:
                 return
             view = asked_keeper(configuration).read()
-            if view is not None and view.history == row.successor:
+            if view is not None and view.history == successor:
                 raise InvalidRequest(
                     f"the bank is open at the servers (epoch {view.epoch}): nothing was changed. "
                     "`bankrmi migrate --to` brings it to a database"
                 )
 
-        database.reinstate(row.successor, check)
+            take_away(configuration.data_dir / server, successor)
+
+        database.reinstate(successor, check)
 
 
 def _words_of(configuration: Configuration) -> str:
@@ -170,7 +178,8 @@ def _there(database: MovingDatabase) -> BankRow:
         raise InvalidRequest(f"there is no bank in {database.in_words} (schema {database.schema})")
     if row.arriving is not None:
         raise InvalidRequest(
-            f"the bank is on its way to {database.in_words}, and not there: `bankrmi migrate --to` goes on with "
+            f"the bank is on its way to {database.in_words}, and not there: `bankrmi migrate --to` goes on "
+            "with "
             "that, or takes it back (--cancel)"
         )
     return row
@@ -187,19 +196,22 @@ def _looked(configuration: Configuration, database: MovingDatabase) -> tuple[Ban
         return row, view
     if row.retired_for not in (None, _words_of(configuration)):
         raise InvalidRequest(
-            f"the bank has left {database.in_words} for {foreign(row.retired_for)}: use the configuration of those"
+            f"the bank has left {database.in_words} for {foreign(row.retired_for)}: use the configuration "
+            "of those"
         )
     if view is not None:
         raise InvalidRequest(
-            f"{keeper_in_words(configuration)} holds a view (epoch {view.epoch}): there is, or was, a bank of these "
-            "servers. If it is of no use any more (it may have been retired for this database), stop all of it, "
+            f"{keeper_in_words(configuration)} holds a view (epoch {view.epoch}): there is, or was, a bank "
+            "of these "
+            "servers. If it is of no use any more (it may have been retired for this database), stop all of "
+            "it, "
             "move the folders of the witness and of the servers away, and start the name server"
         )
     return row, None
 
 
 def _check_directories(configuration: Configuration, server: str) -> list[str]:
-    """Raise InvalidRequest if a server holds something; return those that cannot be asked: they are not there."""
+    """Raise InvalidRequest if a server holds something; return those that do not run."""
     for name in configuration.servers:
         path = configuration.data_dir / name / DATABASE
         if path.exists() and name != server:
@@ -266,7 +278,7 @@ class _Written:
 
 
 def _place_of(request: KeptRequest, count: int, newest: int) -> int:
-    """Return the action id of a request as a journal has it: its own where its operations follow one another."""
+    """Return the action id of a request as a journal has it: its own if its operations follow each other."""
     ids = [*request.action_ids]
     if ids and ids[0] > 0 and ids == [*range(ids[0], ids[0] + count)]:
         return ids[-1]

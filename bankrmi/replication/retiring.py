@@ -1,4 +1,4 @@
-"""A primary retires the servers of the bank, for a database that keeps it from then on; or reinstates them (V14).
+"""A primary retires the bank's servers for a database that keeps it; or reinstates them.  Rule V14.
 
 Rule 1: from the proposal on nothing is decided and nothing read; so whichever view is won, what the journal
         holds then is all that was ever acknowledged here.

@@ -230,8 +230,7 @@ class Asked:
                 return self.form(self, reply)
             case NotLeading(retired_for=str(there), undecided=undecided):
                 raise NotPrimary(
-                    f"the bank is not here any more: it is in {there}, and asked with the configuration of its "
-                    "servers",
+                    f"the bank is not here any more: it is in {there}",
                     primary=None,
                     address=None,
                     undecided=undecided,

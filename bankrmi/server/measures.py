@@ -213,9 +213,7 @@ class WatchedRequests(Protocol):
 Watched = TypeVar("Watched", bound=WatchedRequests)
 
 
-def of_requests(
-    requests: Countable, queued: Callable[[Watched], Reading]
-) -> tuple[Measure[Watched], ...]:
+def of_requests(requests: Countable, queued: Callable[[Watched], Reading]) -> tuple[Measure[Watched], ...]:
     """Return what is shown of requests; `queued` returns how many wait to be decided."""
     return (
         Measure(

@@ -1,4 +1,4 @@
-"""The operator object: switchover, failover, pause, retiring, export, backup; what a restore of the witness needs.
+"""The operator object: switchover, failover, pause, retiring, export, backup, restore of the witness.
 
 `holdings` tells what this server holds, and changes nothing; `fence` has it look for a view first, and
 answer nobody if there is none.

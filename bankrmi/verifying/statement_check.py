@@ -56,7 +56,8 @@ def read_statement_file(path: Path) -> Statement:
         ) from None
     if any(entry.digest == NO_DIGEST for entry in statement.entries):
         raise InvalidRequest(
-            f"{path} was made where the accounts are in a database (engine): its entries have no digests, since "
+            f"{path} was made where the accounts are in a database (engine): its entries have no digests, "
+            "since "
             "there is no journal of all accounts whose copies could prove them; SQL reads the table `entry`"
         )
     return statement

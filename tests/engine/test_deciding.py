@@ -81,7 +81,9 @@ def test_action_ids_count_for_each_account_and_every_operation_of_one_is_an_entr
 def test_what_is_recorded_is_not_decided_again_nor_what_stands_twice() -> None:
     before = EngineRecord(packed([(WITHDRAW, 1, 1)]), packed([99]), (3,))
     twice = WantedRequest(("s", 2), packed([(WITHDRAW, 1, 10)]))
-    decided = decide([WantedRequest(("s", 1), b"anything"), twice, twice], Known({("s", 1): before}, states(LEDGER)))
+    decided = decide(
+        [WantedRequest(("s", 1), b"anything"), twice, twice], Known({("s", 1): before}, states(LEDGER))
+    )
     assert decided.records["s", 1] is before
     assert decided.new == [("s", 2)]
     assert decided.changed == {1: AccountState(90, 8)}
@@ -120,7 +122,9 @@ def test_a_session_that_is_over_is_decided_by_nobody_unless_it_is_recorded() -> 
     before = EngineRecord(packed([(DEPOSIT, 1, 1)]), packed([101]), (8,))
     known = Known({(over, 1): before}, states(LEDGER), {over: (1, 1)}, BankState(horizon_ms=2_000))
     content = packed([(DEPOSIT, 1, 1)])
-    decided = decide([WantedRequest((name, seq), content) for name, seq in ((over, 1), (over, 2), (later, 1))], known)
+    decided = decide(
+        [WantedRequest((name, seq), content) for name, seq in ((over, 1), (over, 2), (later, 1))], known
+    )
     assert decided.records[over, 1] == before
     assert decided.refused == {(over, 2): IsForgotten()}
     assert decided.new == [(later, 1)]

@@ -100,7 +100,9 @@ def _statements(cluster: Cluster) -> None:
         (3, "transfer", 7, LEDGER[2] - 16, None),
         (4, "transfer", 7, LEDGER[2] - 9, 3),
     ]
-    assert listed.action_id == listed.through == 4, "who was to be paid is not told of a transfer that was declined"
+    assert listed.action_id == listed.through == 4, (
+        "who was to be paid is not told of a transfer that was declined"
+    )
     assert [one.action_id for one in bank.statement(2, since=2, limit=1).entries] == [4]
     assert [one.status for one in bank.statement(1).entries] == ["insufficient", "insufficient"]
     assert (bank.statement(77).balance, len(bank.statement(77).entries)) == (None, 4)
@@ -252,6 +254,11 @@ def test_a_configuration_of_both_kinds_is_refused(tmp_path: Path) -> None:
     )
     ended = bankrmi(tmp_path / "config.yaml", "status")
     assert ended.returncode == 2
-    for part in ("witness keeps the view", "copies_min counts", "keep_operations is of the journals", "sslmode=verify-full"):
+    for part in (
+        "witness keeps the view",
+        "copies_min counts",
+        "keep_operations is of the journals",
+        "sslmode=verify-full",
+    ):
         assert part in ended.stderr
     assert "secret" not in ended.stderr

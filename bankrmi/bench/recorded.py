@@ -8,6 +8,7 @@ from typing import Any
 
 from bankrmi.bench.figures import OURS, Results
 from bankrmi.bench.plan import Plan
+from bankrmi.database_url import database_in_words
 
 __all__ = ["Run", "document"]
 
@@ -34,7 +35,7 @@ def document(run: Run, results: Results) -> dict[str, Any]:
         "interrupted": run.interrupted,
         "machine": run.machine,
         "versions": run.versions,
-        "plan": asdict(run.plan),
+        "plan": _plan(run.plan),
         "rows": {
             row: {
                 system: [asdict(sample) | {"operations_per_second": sample.rate} for sample in samples]
@@ -55,3 +56,9 @@ def document(run: Run, results: Results) -> dict[str, Any]:
         "skipped": results.skipped,
         "failed": results.failed,
     }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    """Return what was asked for; of a database, where it is, and never a password."""
+    engine = None if plan.engine is None else database_in_words(plan.engine)
+    return asdict(plan) | {"engine": engine}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bankrmi.cli.database_option import DatabaseUrl, without_password
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import for_accounts, say, tell
 from bankrmi.cli.written_files import check_writable, write_file
@@ -95,6 +96,12 @@ class _Names(click.ParamType[tuple[str, ...]]):
     "--servers", type=click.IntRange(2, 9), default=2, show_default=True, help="How many our bank has."
 )
 @click.option(
+    "--engine",
+    metavar="URL",
+    type=DatabaseUrl(),
+    help="Measure servers on this database (row `engine`), in a schema of their own; else one is started.",
+)
+@click.option(
     "--json",
     "json_file",
     metavar="FILE",
@@ -116,6 +123,7 @@ def bench(
     failovers: int,
     records: int,
     servers: int,
+    engine: str | None,
     json_file: Path | None,
     html: Path | None,
 ) -> ExitCode:
@@ -132,6 +140,7 @@ def bench(
                          such row. `user` calls by the library that a person uses.
     Of our bank alone:   failover  growth  slow-disk
     Only where named:    catching-up  own-clients  crowds  daemon; all
+    Of a database:       engine: throughput against the number of servers, 1 to --servers
 
     \b
     A part of a row is named behind it: failover:kill, crowds:idle,
@@ -143,17 +152,19 @@ def bench(
     installed is skipped, with the command that installs it.
     """
     from bankrmi.bench.figures import Results
-    from bankrmi.bench.plan import DEFAULT_ROWS, Plan, checked_rows
+    from bankrmi.bench.plan import DEFAULT_ROWS, ENGINE_ROWS, Plan, checked_rows
     from bankrmi.bench.run import run
 
+    usual = DEFAULT_ROWS if engine is None else ENGINE_ROWS
     plan = Plan(
-        rows=DEFAULT_ROWS if rows is None else checked_rows(rows),
+        rows=usual if rows is None else checked_rows(rows),
         against=against,
         rounds=rounds,
         seconds=seconds,
         failovers=failovers,
         records=records,
         servers=servers,
+        engine=engine,
     )
     if json_file is not None and json_file == html:
         raise ConfigurationError(f"--json and --html are both to be written to {html}: name two files")
@@ -188,7 +199,7 @@ def _record_of(plan: Plan, results: Results) -> Run:
     return Run(
         plan=plan,
         begun=datetime.now().astimezone(),
-        command=shlex.join(["bankrmi", *sys.argv[1:]]),
+        command=shlex.join(["bankrmi", *map(without_password, sys.argv[1:])]),
         machine=told,
         versions=versions([system for system in systems if system.missing() is None]),
         commit=commit(),

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bankrmi.cli.database_option import DatabaseUrl
 from bankrmi.cli.interruption import said_if_lost
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
 from bankrmi.cli.written_numbers import RealRange
+from bankrmi.database_url import reached_without_proof
 from bankrmi.errors import ConfigurationError
 from bankrmi.foreign_text import foreign
 from bankrmi.written_over import WrittenOver
@@ -27,8 +29,20 @@ _PROGRESS_EVERY_S = 0.2
 
 
 @click.command()
-@click.option("--to", "to_url", metavar="URL", help="Move the bank from its servers to this database.")
-@click.option("--from", "from_url", metavar="URL", help="Move it from this database to servers.")
+@click.option(
+    "--to",
+    "to_url",
+    metavar="URL",
+    type=DatabaseUrl(),
+    help="Move the bank from its servers to this database.",
+)
+@click.option(
+    "--from",
+    "from_url",
+    metavar="URL",
+    type=DatabaseUrl(),
+    help="Move it from this database to servers.",
+)
 @click.option(
     "--server",
     metavar="NAME",
@@ -74,7 +88,9 @@ def migrate(invocation: Invocation, /, **said: Any) -> None:
     """
     wanted = _Wanted(**said)
     _check(wanted)
-    url = _checked_url(wanted.to_url or wanted.from_url or "", insecure=invocation.insecure)
+    url = wanted.to_url or wanted.from_url or ""
+    if not invocation.insecure:
+        _check_that_it_proves_itself(url)
     configuration = invocation.configuration()
     if importlib.util.find_spec("psycopg") is None:
         raise ConfigurationError(
@@ -118,19 +134,12 @@ def _check(wanted: _Wanted) -> None:
         raise click.UsageError("--cancel goes with neither --dry-run nor --prepare")
 
 
-def _checked_url(url: str, *, insecure: bool) -> str:
-    from bankrmi.database_url import checked_database_url, reached_without_proof
-
-    try:
-        checked = checked_database_url(url)
-    except ValueError as error:
-        raise click.UsageError(str(error).replace("engine", "the URL", 1)) from None
-    if (hosts := reached_without_proof(checked)) and not insecure:
+def _check_that_it_proves_itself(url: str) -> None:
+    if hosts := reached_without_proof(url):
         raise ConfigurationError(
             f"the database at {', '.join(hosts)} is on another machine, and need not prove who it is: say "
             "sslmode=verify-full behind a question mark, or --insecure if that is meant"
         )
-    return checked
 
 
 def _to(configuration: Configuration, url: str, wanted: _Wanted) -> None:

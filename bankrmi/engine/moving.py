@@ -35,7 +35,7 @@ from bankrmi.errors import BankError, ConfigurationError, OperationFailed, Unrea
 from bankrmi.replication.record import Position, Record, one_by_one
 from bankrmi.replication.sessions import HORIZON
 
-__all__ = ["BankRow", "KeptRequest", "MovingDatabase"]
+__all__ = ["BankRow", "KeptRequest", "MovingDatabase", "drop_schema"]
 
 _OLDEST_SERVER = 110_000
 _SECONDS = 30.0
@@ -55,6 +55,12 @@ _NOTE_THROUGH = (
     "UPDATE {schema}.bank SET through_id = %s, through_epoch = %s, through_digest = %s, base = %s,"
     " horizon_ms = greatest(horizon_ms, %s::bigint) WHERE arriving = %s"
 )
+
+
+def drop_schema(url: str, service: str) -> None:
+    """Take away all that a service has in a database, whatever it is."""
+    with psycopg.connect(url, **SETTINGS) as connection:
+        connection.execute(Statements(service).drop)
 
 
 class BankRow(NamedTuple):

@@ -24,7 +24,8 @@ class DatabaseUrl(click.ParamType[str]):
 
 def without_password(argument: str) -> str:
     """Return an argument as it may be recorded: of the URL of a database, where that is."""
-    option, equals, url = argument.rpartition("=") if argument.startswith("--engine=") else ("", "", argument)
+    named = argument.startswith("--engine=")
+    option, equals, url = argument.partition("=") if named else ("", "", argument)
     try:
         return f"{option}{equals}{database_in_words(checked_database_url(url))}"
     except ValueError:

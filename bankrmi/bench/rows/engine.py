@@ -25,7 +25,7 @@ from bankrmi.client.engine_overview import engine_overview
 from bankrmi.diagnosis.usage import cpu_seconds
 from bankrmi.errors import OperationFailed
 
-__all__ = ["ENGINE"]
+__all__ = ["ENGINE", "server_counts"]
 
 _HOT = 1
 """Accounts, where everybody wants the same one."""
@@ -43,7 +43,7 @@ def _engine(asked: RowOptions) -> Iterator[Finding]:
 
 def _against_servers(bank: MeasuredBank, shape: Shape, accounts: int, asked: RowOptions) -> Iterator[Finding]:
     """Yield operations a second for each number of servers, and what part of one server's that is."""
-    counts = _counts(asked.servers, shape.clients)
+    counts = server_counts(asked.servers, shape.clients)
     measured: dict[int, list[LoadResult]] = {count: [] for count in counts}
     spent: dict[int, list[float]] = {count: [] for count in counts}
     name = shape.name if accounts == ACCOUNTS else f"{shape.name} on one account"
@@ -67,7 +67,7 @@ def _against_servers(bank: MeasuredBank, shape: Shape, accounts: int, asked: Row
             yield Finding(row="engine", what=f"{what} to 1", unit="times", values=ratios)
 
 
-def _counts(servers: int, clients: int) -> list[int]:
+def server_counts(servers: int, clients: int) -> list[int]:
     """Return 1, 2, 4, ... and how many there are; each has a client at least."""
     counts = {1 << power for power in range(servers.bit_length())} | {servers}
     return sorted(count for count in counts if count <= min(servers, clients))

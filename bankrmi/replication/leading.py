@@ -523,6 +523,7 @@ def adopt_own(view: View, step: Step) -> int:
         primary=step.server,
         start_id=step.start_id,
         granted_ms=0,  # All is over that was granted.
+        retired_for=view.retired_for,
     )
     if step.journal.adopted is not None:
         step.adopt(adopted)

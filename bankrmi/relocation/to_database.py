@@ -32,6 +32,7 @@ from bankrmi.errors import InvalidRequest, OperationFailed, Unreached
 from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.relocation.failpoints import reached
+from bankrmi.relocation.kinds import check_kind
 from bankrmi.replication.pause import REASON_AT_MOST
 from bankrmi.replication.record import Position, Record, entries_of, follows
 from bankrmi.replication.view import View
@@ -102,11 +103,7 @@ class _Servers:
     """The servers that keep the bank, as they are now."""
 
     def __init__(self, configuration: Configuration) -> None:
-        if configuration.serves is not None:
-            raise InvalidRequest(
-                f"{configuration.path} serves a class of one's own, and a database keeps accounts only: "
-                "`bankrmi backup` and `restore` move such a bank to other servers"
-            )
+        check_kind(configuration)
         self._configuration = as_it_is_now(configuration)
         self.service = configuration.service
 

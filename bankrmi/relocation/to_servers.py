@@ -38,6 +38,7 @@ from bankrmi.engine.moving import BankRow, KeptRequest, Leaving, MovingDatabase
 from bankrmi.errors import InvalidRequest
 from bankrmi.foreign_text import foreign
 from bankrmi.relocation.failpoints import reached
+from bankrmi.relocation.kinds import check_kind
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.pause import REASON_AT_MOST
 from bankrmi.replication.record import DIGEST_BYTES, Position
@@ -77,6 +78,7 @@ class _Beginning:
 
 def plan_to_servers(configuration: Configuration, url: str, server: str) -> list[str]:
     """Return what would be done, in sentences; raise what `move_to_servers` raises. Nothing is changed."""
+    check_kind(configuration)
     with MovingDatabase(url, configuration.service) as database:
         row, view = _looked(configuration, database)
         if view is not None:
@@ -98,6 +100,7 @@ def move_to_servers(
     configuration: Configuration, url: str, server: str, *, progress: Progress = lambda _: None
 ) -> MovedBack:
     """Move the bank; raises InvalidRequest, OperationFailed, Unreached or ConfigurationError."""
+    check_kind(configuration)
     with MovingDatabase(url, configuration.service) as database:
         row, view = _looked(configuration, database)
         if view is not None:
@@ -187,10 +190,6 @@ def _there(database: MovingDatabase) -> BankRow:
 
 def _looked(configuration: Configuration, database: MovingDatabase) -> tuple[BankRow, View | None]:
     """Return what there is to move, and the view of the servers if it is there already."""
-    if configuration.serves is not None:
-        raise InvalidRequest(
-            f"{configuration.path} serves a class of one's own, and a database keeps accounts only"
-        )
     row, view = _there(database), asked_keeper(configuration).read()
     if view is not None and view.history == row.successor:
         return row, view

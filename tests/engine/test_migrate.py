@@ -1,5 +1,4 @@
-"""A bank goes from its servers to a real PostgreSQL and back, while a client calls on; interrupted
-anywhere."""
+"""A bank goes from its servers to a real PostgreSQL and back, while a client calls; interrupted anywhere."""
 
 from __future__ import annotations
 
@@ -84,7 +83,8 @@ def paused_s(told: str) -> float:
 
 def configured(cluster: Cluster, *, engine: str | None) -> None:
     """Have the same servers, at their addresses, keep the accounts in that database, or themselves."""
-    lines = [line for line in cluster.config.read_text().splitlines() if not line.startswith("engine:")]
+    left_out = ("engine:", "journal:")
+    lines = [line for line in cluster.config.read_text().splitlines() if not line.startswith(left_out)]
     cluster.config.write_text("\n".join([*lines, *([f"engine: {engine}"] if engine else []), ""]))
     cluster.configuration = load(cluster.config)
 
@@ -233,11 +233,16 @@ def _of_a_statement(cluster: Cluster) -> None:
 def test_interrupted_anywhere_on_the_way_to_a_database_it_is_run_again_and_nothing_is_lost_or_doubled(
     database: PostgreSql, tmp_path: Path
 ) -> None:
-    with Cluster(tmp_path, client=PATIENT) as cluster:
+    journal = {"keep_operations": 5, "records_behind": 5}
+    with Cluster(tmp_path, client=PATIENT, journal=journal) as cluster:
         cluster.start_all()
         to = ("--to", database.url)
         with Caller(cluster.config, 10).calling() as caller:
             before = some_requests(cluster.client(timeout=30))
+            primary = cluster.primary()
+            cluster.kill(primary)
+            cluster.start(primary)
+            cluster.until(lambda: _begins_at(cluster) > 8, "these are folded, and kept beside the journal")
             for place in ("copied", "before-retiring"):
                 migrate(cluster, *to, dies_at=place)
                 caller.goes_on(cluster)  # The servers keep the bank.
@@ -262,6 +267,11 @@ def test_interrupted_anywhere_on_the_way_to_a_database_it_is_run_again_and_nothi
             caller.goes_on(cluster)
             _asked_again(cluster, before)
         _each_is_there_once(cluster, caller)
+
+
+def _begins_at(cluster: Cluster) -> int:
+    status = cluster.status(cluster.primary())
+    return status["journal_from"] if status is not None else 0
 
 
 def _nobody_answers(cluster: Cluster) -> None:
@@ -303,3 +313,22 @@ def test_interrupted_anywhere_on_the_way_back_it_is_run_again_and_nothing_is_los
             batch = [one[:2] for one in before["batch:7"]]
             assert [one[:2] for one in told(cluster.client(timeout=30), "batch:7")] == batch
         _each_is_there_once(cluster, caller)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("serves: 'shop:Shop'", "serves a class of one's own"),
+        ("engine: postgresql://a@127.0.0.1/b", "names an engine"),
+    ],
+)
+def test_only_the_accounts_of_servers_that_keep_them_are_moved(tmp_path: Path, more: str, why: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"nameserver: 127.0.0.1:9\nservers: {{s1: '127.0.0.1:8'}}\n{more}\n")
+    for arguments in (
+        ["--to", "postgresql://a@127.0.0.1/b"],
+        ["--from", "postgresql://a@127.0.0.1/b", "--server", "s1"],
+    ):
+        ended = bankrmi(config, "migrate", *arguments, "--dry-run")
+        assert ended.returncode == 2, ended
+        assert why in ended.stderr, ended

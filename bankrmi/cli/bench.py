@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_PEERS = ("postgresql", "redis", "etcd", "pysyncobj", "pyro5", "floor", "tls")
+_PEERS = (
+    "postgresql",
+    "redis",
+    "etcd",
+    "pysyncobj",
+    "pyro5",
+    "floor",
+    "tls",
+    "three-servers",
+    "five-servers",
+)
 
 
 class _Names(click.ParamType[tuple[str, ...]]):

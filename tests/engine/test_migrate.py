@@ -167,6 +167,10 @@ def _comes_back(cluster: Cluster, database: PostgreSql) -> None:
     assert "there is nothing to do" in migrate(cluster, "--from", database.url, "--server", "s1")
     with pytest.raises(BankError, match="is not here any more: it is in servers of its own: s1 at"):
         cluster.ask("s2", "deposit", 10, 1, "by-hand:1")
+    configured(cluster, engine=database.url)
+    checked = bankrmi(cluster, "status", "--check")
+    assert (checked.returncode, "it is in servers of its own" in checked.stdout) == (8, True), checked
+    configured(cluster, engine=None)
     cluster.kill(*cluster.servers)
     cluster.start(*cluster.servers)
     bank = cluster.client(timeout=30)

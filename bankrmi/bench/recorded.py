@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bankrmi.bench.class_plan import ClassPlan
 from bankrmi.bench.figures import OURS, Results
 from bankrmi.bench.plan import Plan
 from bankrmi.database_url import database_in_words
@@ -17,7 +18,7 @@ __all__ = ["Run", "document"]
 class Run:
     """What a run was."""
 
-    plan: Plan
+    plan: Plan | ClassPlan
     begun: datetime
     command: str
     machine: dict[str, str | int | float]
@@ -58,7 +59,8 @@ def document(run: Run, results: Results) -> dict[str, Any]:
     }
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: Plan | ClassPlan) -> dict[str, Any]:
     """Return what was asked for; of a database, where it is, and never a password."""
-    engine = None if plan.engine is None else database_in_words(plan.engine)
-    return asdict(plan) | {"engine": engine}
+    if isinstance(plan, ClassPlan) or plan.engine is None:
+        return asdict(plan)
+    return asdict(plan) | {"engine": database_in_words(plan.engine)}

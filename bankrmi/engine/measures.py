@@ -5,6 +5,7 @@ Rule: figures of requests and of the process are those of every server, by the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bankrmi.engine.database import EngineDatabase
@@ -28,7 +29,7 @@ class WatchedEngineServer:
     driver: EngineDriver
     daemon: Daemon
     admission: Admission
-    requests: RequestFigures
+    requests: Mapping[str, RequestFigures]
     certificate_days: float | None = None
 
 
@@ -38,7 +39,7 @@ def engine_measures(server: str, service: str) -> tuple[Measure[WatchedEngineSer
         about(server, service),
         certificate(lambda watched: watched.certificate_days),
         *_of_the_database(),
-        *of_requests(OF_ACCOUNTS, lambda watched: watched.driver.queued),
+        *of_requests(OF_ACCOUNTS, (), lambda watched: watched.driver.queued),
         Measure(
             name="bankrmi_group_requests",
             kind="histogram",

@@ -190,7 +190,7 @@ class _Process:
                 driver=driver,
                 daemon=daemon,
                 admission=admission,
-                requests=account.figures,
+                requests={configuration.service: account.figures},
                 certificate_days=None if self._credentials is None else self._credentials.days_left,
             )
 

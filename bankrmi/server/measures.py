@@ -7,9 +7,9 @@ Rule 3: what is a primary's is shown by the primary alone; of others there is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bankrmi.metrics.measure import Measure, Reading, one_of
 from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
@@ -39,7 +39,8 @@ class WatchedServer:
     driver: Driver
     daemon: Daemon
     admission: Admission
-    requests: RequestFigures
+    requests: Mapping[str, RequestFigures]
+    """By service."""
     certificate_days: float | None = None
 
 
@@ -50,8 +51,10 @@ def measures_of(
     *,
     others: Collection[str] | None = None,
     requests: Countable = OF_ACCOUNTS,
+    services: Collection[str] = (),
 ) -> Measures:
-    """Return all that is shown of this server, one of `servers`, which answers such requests.
+    """Return all that is shown of this server, one of `servers`, which answers such requests; each of these
+    services is told apart, if there are several.
 
     Servers come and go: each of the two collections may have others in it at another time.
     """
@@ -68,7 +71,9 @@ def measures_of(
         ),
         *_of_the_journal(others),
         *_of_silence(others),
-        *of_requests(requests, lambda watched: watched.condition.queued),
+        *of_requests(
+            requests, services if len(services) > 1 else (), lambda watched: watched.condition.queued
+        ),
         *_of_commits(),
         *of_daemons(lambda watched: [watched.daemon]),
     )
@@ -206,29 +211,46 @@ class WatchedRequests(Protocol):
         """The door."""
 
     @property
-    def requests(self) -> RequestFigures:
-        """What came of them."""
+    def requests(self) -> Mapping[str, RequestFigures]:
+        """What came of them, by service."""
 
 
 Watched = TypeVar("Watched", bound=WatchedRequests)
 
 
-def of_requests(requests: Countable, queued: Callable[[Watched], Reading]) -> tuple[Measure[Watched], ...]:
+def _by_service(
+    watched: WatchedRequests, read: Callable[[RequestFigures], Mapping[Any, Any]], *, told_apart: bool
+) -> Mapping[Any, Any]:
+    """Return figures of requests, by service as well if they are told apart."""
+    if not told_apart:
+        [one] = watched.requests.values()
+        return read(one)
+    return {
+        (service, *(key if isinstance(key, tuple) else (key,))): figure
+        for service, one in watched.requests.items()
+        for key, figure in read(one).items()
+    }
+
+
+def of_requests(
+    requests: Countable, services: Collection[str], queued: Callable[[Watched], Reading]
+) -> tuple[Measure[Watched], ...]:
     """Return what is shown of requests; `queued` returns how many wait to be decided."""
+    apart, labels = bool(services), {"service": tuple(services)} if services else {}
     return (
         Measure(
             name="bankrmi_requests_total",
             kind="counter",
             meaning="Calls of clients that were answered, by what was called and what came of it",
-            labels={"kind": requests.kinds, "outcome": requests.outcomes},
-            read=lambda watched: watched.requests.by_kind_and_outcome(),
+            labels={**labels, "kind": requests.kinds, "outcome": requests.outcomes},
+            read=lambda watched: _by_service(watched, RequestFigures.by_kind_and_outcome, told_apart=apart),
         ),
         Measure(
             name="bankrmi_request_seconds",
             kind="histogram",
             meaning="How long calls took that waited for the rules, until the answer was handed over",
-            labels={"kind": requests.timed},
-            read=lambda watched: watched.requests.seconds(),
+            labels={**labels, "kind": requests.timed},
+            read=lambda watched: _by_service(watched, RequestFigures.seconds, told_apart=apart),
         ),
         refused(lambda watched: watched.admission.refused, *BUSY),
         Measure(

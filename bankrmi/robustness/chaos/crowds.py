@@ -11,11 +11,13 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
-from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
 from bankrmi.robustness.chaos.clients import Clients
+from bankrmi.robustness.chaos.network import ChaosNetwork
+from bankrmi.robustness.chaos.processes import ChaosProcesses
 
-__all__ = ["RUSH", "STRANGERS", "Crowds"]
+__all__ = ["RUSH", "STRANGERS", "Beset", "Crowds"]
 
 RUSH, STRANGERS = "rush", "strangers"
 """The names of their processes."""
@@ -29,10 +31,20 @@ _LEAVES_WITHIN_S = 2.0
 _TICK_S = 0.02
 
 
+class Beset(Protocol):
+    """The bank that crowds come to."""
+
+    processes: ChaosProcesses
+    network: ChaosNetwork
+    servers: tuple[str, ...]
+    nameserver: str
+    """The process of the name server."""
+
+
 class Crowds:
     """The crowds of one run, each here or not."""
 
-    def __init__(self, bank: ChaosBank, clients: Clients) -> None:
+    def __init__(self, bank: Beset, clients: Clients) -> None:
         self._bank = bank
         self._clients = clients
 
@@ -46,7 +58,7 @@ class Crowds:
         targets = [
             f"bankrmi.account.{name}@{address(name, seen_by=STRANGERS)}" for name in self._bank.servers
         ]
-        targets.append(f"Pyro.NameServer@{address(WITNESS, seen_by=STRANGERS)}")
+        targets.append(f"Pyro.NameServer@{address(self._bank.nameserver, seen_by=STRANGERS)}")
         options = ["--harmless", "--connections", str(_CONNECTIONS), "--idle", str(_IDLE)]
         options += ["--seconds", str(_AT_MOST_S), "--claims", *self._bank.servers]
         processes.start(STRANGERS, [_MODULE, *targets, *options, "--parent-pid", str(os.getpid())])

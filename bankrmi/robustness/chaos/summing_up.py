@@ -60,6 +60,7 @@ _PLURALS = {
     "update": "updates",
     "query": "queries",
     "balance": "reads",
+    "total": "totals",
     "withdraw": "withdrawals",
     "deposit": "deposits",
     "transfer": "transfers",
@@ -81,17 +82,26 @@ class RunFacts:
     clients: tuple[str, ...]
     witness: str
     members: tuple[str, ...]
-    """Of etcd, if that keeps the view."""
+    """Of etcd, if that keeps the view, or knows which database leads."""
     cuts_by: str
     started_unix: float
     unix_ns_at_zero: int
     finished: Finished
     faults: tuple[Fault, ...]
+    databases: tuple[str, ...] = ()
+    """Those that keep the accounts, if servers do not."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What else is told of where the run took place."""
 
     @property
     def keepers(self) -> tuple[str, ...]:
-        """The name server's process, with the witness in it; or that, and etcd's."""
-        return self.witness, *self.members
+        """The name server's process, with the witness in it; or that, and etcd's, and databases."""
+        return self.witness, *self.members, *self.databases
+
+    @property
+    def of_others(self) -> tuple[str, ...]:
+        """Those whose programs, and logs, are not ours."""
+        return *self.members, *self.databases
 
     def to_form(self) -> dict[str, Any]:
         """Return what stands in no other file, as plain values."""
@@ -146,7 +156,8 @@ def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
     calls = judge.calls(facts)
     judged = judge.judged(facts, calls)
     finished = facts.finished
-    of_servers = [span for server in facts.servers for span in _spans(facts, server)]
+    spans = _serving if facts.databases else _spans  # Where a database keeps the accounts, no server leads.
+    of_servers = [span for server in facts.servers for span in spans(facts, server)]
     of_others = [span for name in (*facts.keepers, *facts.clients) for span in _serving(facts, name)]
     acknowledged = Acknowledgements(calls, judged.epochs)
     return Recorded(
@@ -230,8 +241,10 @@ def _checked(verdict: HistoryVerdict, state: str) -> Iterator[str]:
 
 
 def _broken_logs(facts: RunFacts) -> Iterator[str]:
-    """Say which process wrote that a rule was broken; any log of the run."""
+    """Say which process of ours wrote that a rule was broken; any log of the run."""
     for log in sorted((facts.directory / "log").glob("*.log")):
+        if log.stem in facts.of_others:
+            continue
         with log.open(encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, 1):
                 if _BROKEN.search(line):
@@ -264,6 +277,7 @@ def _environment(facts: RunFacts) -> Environment:
         ("kernel", f"{platform.system()} {platform.release()}"),
         ("Python", platform.python_version()),
         ("SQLite", apsw.sqlite_lib_version()),
+        *facts.facts,
     )
     return Environment(cuts_by=facts.cuts_by, facts=described)
 
@@ -283,9 +297,11 @@ def _files(directory: Path) -> Iterator[tuple[str, str]]:
     for name, what in (
         ("history", "history"),
         ("data", "journals"),
+        ("database", "databases"),
         ("faults.jsonl", "faults"),
         ("log", "logs"),
         ("run.json", "run"),
         (RECORDING, "recording"),
     ):
-        yield what, str(directory / name)
+        if (directory / name).exists() or name == RECORDING:
+            yield what, str(directory / name)

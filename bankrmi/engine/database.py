@@ -243,9 +243,10 @@ class EngineDatabase:
         try:
             new = await psycopg.AsyncConnection.connect(self._url, **_SETTINGS)  # type: ignore[arg-type]
         except psycopg.OperationalError as error:
-            if _NOT_LET_IN.search(str(error)) and not self.history:  # Later on it may pass.
+            refused = [line for line in str(error).splitlines() if _NOT_LET_IN.search(line)]
+            if refused and not self.history:  # Later on it may pass.
                 raise ConfigurationError(
-                    f"the database {self._in_words} does not let us in: {_first_line(error)}"
+                    f"the database {self._in_words} does not let us in: {refused[0].strip()}"
                 ) from None
             raise
         if self.history:

@@ -48,22 +48,25 @@ def kept_command(
     words: Sequence[str],
     *,
     parent_pid: str,
+    name: str,
+    address: str,
     user: str | None = None,
     folder: Path | None = None,
     hold: Path | None = None,
-    ready: tuple[str, str, str] | None = None,
+    ready: Sequence[str] = (),
 ) -> list[str]:
     """Return the command that keeps a program, as `user` if we are root, in this folder.
 
-    `ready` is (the name, the address that is told, the URL that answers then), and `--ready-fd` comes beside.
+    With `ready`, URLs of which one answers with success when it does its work, that is told to whoever starts
+    it, with name and address.
     """
-    command = [sys.executable, "-m", __name__, "--parent-pid", parent_pid]
+    command = [sys.executable, "-m", __name__, "--parent-pid", parent_pid, "--name", name]
     command += [] if user is None else ["--user", user]
     command += [] if folder is None else ["--folder", str(folder)]
     command += [] if hold is None else ["--hold", str(hold)]
-    if ready is not None:
-        name, address, url = ready
-        command += ["--name", name, "--address", address, "--ready-url", url, "--ready-fd", "{ready_fd}"]
+    if ready:
+        command += ["--address", address, "--ready-fd", "{ready_fd}"]
+        command += [part for url in ready for part in ("--ready-url", url)]
     return [*command, "--", *words]
 
 
@@ -90,8 +93,9 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(option, type=int)
     for option in ("--folder", "--hold"):
         parser.add_argument(option, type=Path)
-    for option in ("--user", "--name", "--address", "--ready-url"):
+    for option in ("--user", "--name", "--address"):
         parser.add_argument(option)
+    parser.add_argument("--ready-url", action="append", default=[])
     parser.add_argument("words", nargs="+")
     return parser.parse_args(arguments)
 
@@ -131,7 +135,7 @@ class _Keeper:
     def __init__(self, asked: argparse.Namespace) -> None:
         self._asked = asked
         self._stopping = False
-        self._is_ready = asked.ready_url is None
+        self._is_ready = not asked.ready_url
 
     def keep(self) -> int:
         """Run the program to its end, perhaps more than once; return the exit code."""
@@ -184,13 +188,9 @@ class _Keeper:
 
     def _look(self) -> None:
         asked = self._asked
-        try:
-            with urllib.request.urlopen(asked.ready_url, timeout=_ANSWER_S):
-                pass
-        except (OSError, urllib.error.URLError):
-            return
-        say_ready(asked.ready_fd, server=asked.name, address=asked.address)
-        self._is_ready = True
+        if any(map(_answers, asked.ready_url)):
+            say_ready(asked.ready_fd, server=asked.name, address=asked.address)
+            self._is_ready = True
 
     def _is_held(self) -> bool:
         """Wait while it is held down; return whether it is to be started again."""
@@ -204,6 +204,14 @@ class _Keeper:
                 return False
             _reaped()
         return True
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=_ANSWER_S):
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
 
 
 def _let_through() -> None:

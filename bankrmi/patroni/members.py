@@ -203,6 +203,7 @@ class DatabaseMembers:
                 "data_dir": str(self.folder / name / "data"),
                 "bin_dir": str(bin_folder()),
                 "pgpass": str(self.folder / name / "pgpass"),
+                "basebackup": [{"checkpoint": "fast"}],
                 "authentication": {
                     "superuser": {"username": "postgres", "password": passwords.superuser},
                     "replication": {"username": "replicator", "password": passwords.replication},
@@ -235,7 +236,10 @@ class DatabaseMembers:
             user=self.user,
             folder=self.folder / name,
             hold=self.hold(name),
-            ready=(name, place.address, f"http://{place.rest}/health") if tells_ready else None,
+            # Not /health: a database that is being set up is well, and has no users yet.
+            ready=[f"http://{place.rest}/{role}" for role in ("primary", "replica")] if tells_ready else [],
+            name=name,
+            address=place.address,
         )
 
     def hold(self, name: str) -> Path:
@@ -255,5 +259,5 @@ class DatabaseMembers:
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--initial-cluster", cluster, "--heartbeat-interval", "50", "--election-timeout", "500"),
         ]
-        ready = (name, place.client, f"{client}/health") if tells_ready else None
-        return kept_command(words, parent_pid=parent_pid, ready=ready)
+        ready = [f"{client}/health"] if tells_ready else []
+        return kept_command(words, parent_pid=parent_pid, ready=ready, name=name, address=place.client)

@@ -93,8 +93,8 @@ class ChaosBank:
         self._certificates = directory / "certificates" if certificates else None
         # The members of etcd are asked with http.
         self.insecure = network.insecure and (etcd is not None or not certificates)
-        self.members = () if etcd is None else MEMBERS
-        self.keepers = (*self.members, WITNESS)
+        self.members: tuple[str, ...] = () if etcd is None else MEMBERS
+        self.keepers: tuple[str, ...] = (*self.members, WITNESS)
         self.directory = directory
         self.servers = tuple(servers)
         self.network = network
@@ -184,6 +184,10 @@ class ChaosBank:
             from_witness=told["view_from"] == "witness",
             servers={one["server"]: one for one in told["servers"] if one["reachable"]},
         )
+
+    def may_serve(self) -> bool:
+        """Servers wait for the witness by themselves."""
+        return True
 
     def is_whole(self) -> bool:
         """Whether a primary leads and every server is in sync."""

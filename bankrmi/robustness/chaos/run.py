@@ -76,6 +76,9 @@ class BankUnderTest(Protocol):
     def in_order_of_stopping(self) -> tuple[str, ...]:
         """Return whom to stop at the end, one after the other."""
 
+    def may_serve(self) -> bool:
+        """Whether what servers need is ready for the first of them."""
+
     def is_whole(self) -> bool:
         """Whether all copies are in sync."""
 
@@ -175,9 +178,12 @@ class Course:
     # -- the phases ------------------------------------------------------------------------------
 
     async def _come_up(self) -> None:
-        for process in (*self._bank.keepers, *self._bank.servers):
-            self._bank.start(process)
-        if not await self._until_whole(self._bank.up_s):
+        for keeper in self._bank.keepers:
+            self._bank.start(keeper)
+        may_serve = await self._until_it_says(self._bank.may_serve, self._bank.up_s)
+        for server in self._bank.servers if may_serve else ():
+            self._bank.start(server)
+        if not may_serve or not await self._until_whole(self._bank.up_s):
             up_s, logs = self._bank.up_s, self._bank.directory / "log"
             raise OperationFailed(f"the bank did not come up in {up_s:g} s; the logs in {logs} say why")
         for client in self._clients.names:
@@ -247,9 +253,13 @@ class Course:
     # -- waiting and watching ----------------------------------------------------------------------
 
     async def _until_whole(self, seconds: float) -> bool:
+        return await self._until_it_says(self._bank.is_whole, seconds)
+
+    async def _until_it_says(self, question: Callable[[], bool], seconds: float) -> bool:
+        """Wait for a yes to what takes its time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if await asyncio.to_thread(self._bank.is_whole):
+            if await asyncio.to_thread(question):
                 return True
             await asyncio.sleep(_POLL_S)
         return False

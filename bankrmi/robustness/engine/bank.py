@@ -68,7 +68,7 @@ class EngineBank:
         check_installed()
         self.directory = directory
         self.servers = tuple(servers)
-        self.keepers = (*ETCD_MEMBERS, *DATABASES, WITNESS)
+        self.keepers: tuple[str, ...] = (*ETCD_MEMBERS, *DATABASES, WITNESS)
         self.network = network
         self.insecure = network.insecure
         self._timing = timing
@@ -193,6 +193,10 @@ class EngineBank:
         servers = engine_overview(self.configuration)["servers"]
         serving = tuple(one["server"] for one in servers if one["reachable"] and one["database_answers"])
         return EngineSituation(databases=database_situation(self.database), serving=serving)
+
+    def may_serve(self) -> bool:
+        """Whether the database is set up: before that it knows no users, and servers would end."""
+        return bool(database_situation(self.database).in_sync)
 
     def is_whole(self) -> bool:
         """Whether a database leads, the other has all that it has, and all servers are answered."""

@@ -59,8 +59,8 @@ __all__ = ["COMMANDS"]
 @click.option(
     "--engine",
     type=click.Choice(["postgresql"]),
-    help="A database keeps the accounts: PostgreSQL with a synchronous standby, under Patroni on three members "
-    "of etcd; all of that is started, and hit.",
+    help="A database keeps the accounts: PostgreSQL with a synchronous standby, under Patroni on three "
+    "members of etcd; all of that is started, and hit.",
 )
 @click.option(
     "--clients",

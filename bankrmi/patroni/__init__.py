@@ -6,6 +6,7 @@
     kept        a program that is none of ours, and that leaves nothing behind: a process of its own
     descent     who descends from a process
     asking      what the members say of themselves
+    http        one question to one of them
 
 Patroni looks after each PostgreSQL, and the leader's key in etcd says which of them takes changes.
 

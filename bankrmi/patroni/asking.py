@@ -1,27 +1,24 @@
 """What the members of the database say of themselves, asked of Patroni beside each.
 
-Rule: every question has a deadline, and an answer a bound; who does not answer is left out.
+Rule: who does not answer in time is left out.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.foreign_text import foreign
+from bankrmi.patroni.http import asked_http, login
 from bankrmi.patroni.members import DatabaseMembers, DatabasePlace
 
 __all__ = ["DatabaseSituation", "database_situation", "switch_database_over"]
 
 _ANSWER_S = 1.5
 _SWITCHOVER_S = 15.0
-_BYTES = 1 << 16
 _PRIMARY = ("master", "primary")
 
 
@@ -68,28 +65,22 @@ def database_situation(members: DatabaseMembers) -> DatabaseSituation:
 
 
 def _asked(place: DatabasePlace) -> dict[str, Any] | None:
+    _, text = asked_http(place.rest, "GET", "/patroni", seconds=_ANSWER_S)
     try:
-        with urllib.request.urlopen(f"http://{place.rest}/patroni", timeout=_ANSWER_S) as answer:
-            said = json.loads(answer.read(_BYTES))
-    except (OSError, ValueError, urllib.error.URLError):
+        said = json.loads(text)
+    except ValueError:
         return None
     return said if isinstance(said, dict) else None
 
 
 def switch_database_over(members: DatabaseMembers, primary: str) -> str:
     """Have the primary hand over to the other, as `patronictl switchover` does; return what came of it."""
-    place = members.databases[primary]
-    login = base64.b64encode(f"operator:{members.passwords.rest}".encode()).decode()
-    request = urllib.request.Request(
-        f"http://{place.rest}/switchover",
-        json.dumps({"leader": primary}).encode(),
-        {"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+    _, said = asked_http(
+        members.databases[primary].rest,
+        "POST",
+        "/switchover",
+        seconds=_SWITCHOVER_S,
+        body=json.dumps({"leader": primary}),
+        headers={"Content-Type": "application/json", **login("operator", members.passwords.rest)},
     )
-    try:
-        with urllib.request.urlopen(request, timeout=_SWITCHOVER_S) as answer:
-            said = answer.read(_BYTES).decode(errors="replace")
-    except urllib.error.HTTPError as refused:
-        said = refused.read(_BYTES).decode(errors="replace")
-    except (OSError, ValueError) as error:
-        said = f"no answer: {error}"
     return foreign(said.strip())[:200]

@@ -1,7 +1,7 @@
 """A program that is none of ours, kept: `python -m bankrmi.patroni.kept OPTIONS -- PROGRAM ARGUMENT …`.
 
-Patroni starts PostgreSQL as nobody's child, so that it outlives Patroni; and none of them knows of `up`. So two
-processes stand in between. Both adopt whoever in their descent loses his parent, so all can be found.
+Patroni starts PostgreSQL as nobody's child, so that it outlives Patroni; and none of them knows of `up`. So
+two processes stand in between. Both adopt whoever in their descent loses his parent: so all can be found.
 
     up, chaos ──> the front ──> the keeper ──> the program ──> its children, …
 
@@ -9,8 +9,8 @@ Rule 1: whichever of the two ends, by whatever signal, the other ends all that i
         once leaves something behind.
 Rule 2: SIGTERM and SIGINT end the program in its own time, and then the rest; SIGQUIT ends all at once.
         SIGHUP ends nothing: `up` passes it on so that logs are opened anew, and these are not.
-Rule 3: a program that ends by itself takes all with it, and its exit code is ours; unless the file of `--hold`
-        is there: then its children live on, and when the file is gone it is started again.
+Rule 3: a program that ends by itself takes all with it, and its exit code is ours; unless the file of
+        `--hold` is there: then its children live on, and when the file is gone it is started again.
 Assumption: Linux; and whoever runs this may signal all whom the program starts.
 """
 
@@ -23,14 +23,14 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
+from http.client import OK
 from pathlib import Path
 
 from bankrmi.parent_death import adopt_orphans, end_with_parent
 from bankrmi.patroni.descent import descendants, signal_all
+from bankrmi.patroni.http import asked_http
 from bankrmi.readiness import say_ready
 
 __all__ = ["kept_command", "main"]
@@ -57,8 +57,8 @@ def kept_command(
 ) -> list[str]:
     """Return the command that keeps a program, as `user` if we are root, in this folder.
 
-    With `ready`, URLs of which one answers with success when it does its work, that is told to whoever starts
-    it, with name and address.
+    With `ready`, places (host:port/path) of which one answers with success when it does its work, that is
+    told to whoever starts it, with name and address.
     """
     command = [sys.executable, "-m", __name__, "--parent-pid", parent_pid, "--name", name]
     command += [] if user is None else ["--user", user]
@@ -66,7 +66,7 @@ def kept_command(
     command += [] if hold is None else ["--hold", str(hold)]
     if ready:
         command += ["--address", address, "--ready-fd", "{ready_fd}"]
-        command += [part for url in ready for part in ("--ready-url", url)]
+        command += [part for place in ready for part in ("--ready-at", place)]
     return [*command, "--", *words]
 
 
@@ -95,7 +95,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(option, type=Path)
     for option in ("--user", "--name", "--address"):
         parser.add_argument(option)
-    parser.add_argument("--ready-url", action="append", default=[])
+    parser.add_argument("--ready-at", action="append", default=[])
     parser.add_argument("words", nargs="+")
     return parser.parse_args(arguments)
 
@@ -135,7 +135,7 @@ class _Keeper:
     def __init__(self, asked: argparse.Namespace) -> None:
         self._asked = asked
         self._stopping = False
-        self._is_ready = not asked.ready_url
+        self._is_ready = not asked.ready_at
 
     def keep(self) -> int:
         """Run the program to its end, perhaps more than once; return the exit code."""
@@ -188,7 +188,7 @@ class _Keeper:
 
     def _look(self) -> None:
         asked = self._asked
-        if any(map(_answers, asked.ready_url)):
+        if any(map(_answers, asked.ready_at)):
             say_ready(asked.ready_fd, server=asked.name, address=asked.address)
             self._is_ready = True
 
@@ -206,12 +206,9 @@ class _Keeper:
         return True
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_S):
-            return True
-    except (OSError, urllib.error.URLError):
-        return False
+def _answers(place: str) -> bool:
+    address, _, path = place.partition("/")
+    return asked_http(address, "GET", f"/{path}", seconds=_ANSWER_S)[0] == OK
 
 
 def _let_through() -> None:

@@ -237,7 +237,7 @@ class DatabaseMembers:
             folder=self.folder / name,
             hold=self.hold(name),
             # Not /health: a database that is being set up is well, and has no users yet.
-            ready=[f"http://{place.rest}/{role}" for role in ("primary", "replica")] if tells_ready else [],
+            ready=[f"{place.rest}/{role}" for role in ("primary", "replica")] if tells_ready else [],
             name=name,
             address=place.address,
         )
@@ -259,5 +259,5 @@ class DatabaseMembers:
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--initial-cluster", cluster, "--heartbeat-interval", "50", "--election-timeout", "500"),
         ]
-        ready = [f"{client}/health"] if tells_ready else []
+        ready = [f"{place.client}/health"] if tells_ready else []
         return kept_command(words, parent_pid=parent_pid, ready=ready, name=name, address=place.client)

@@ -84,9 +84,8 @@ class SessionWorkload:
         if not self._on_engine and chance.random() < _OPENED_AND_CLOSED:
             kind = OpenAccount if chance.random() < 0.5 else CloseAccount
             return kind(chance.choice((*_COME_AND_GO, *OPENING)))
-        if chance.random() < _TRANSFERS and (payee := self._account()) != account:
-            if not self._on_engine or _NO_SUCH_ACCOUNT not in (account, payee):
-                return Transfer(account, payee, amount)
+        if chance.random() < _TRANSFERS and (payee := self._account()) not in self._no_payees(account):
+            return Transfer(account, payee, amount)
         return Withdraw(account, amount) if chance.random() < 0.5 else Deposit(account, amount)
 
     def _account(self) -> int:
@@ -96,3 +95,9 @@ class SessionWorkload:
             return _NO_SUCH_ACCOUNT
         comes_and_goes = which < 0.03 and not self._on_engine
         return chance.choice(_COME_AND_GO if comes_and_goes else tuple(OPENING))
+
+    def _no_payees(self, payer: int) -> tuple[int, ...]:
+        """Return to whom he transfers nothing: himself."""
+        if not self._on_engine:
+            return (payer,)
+        return (payer, *OPENING, _NO_SUCH_ACCOUNT) if payer == _NO_SUCH_ACCOUNT else (payer, _NO_SUCH_ACCOUNT)

@@ -6,8 +6,9 @@
     {"event":"complete","client":"c1","call":1,"at_ns":97,"outcome":"answered","results":[[1,"done",90]]}
 
 The kinds are withdraw, deposit, transfer, open_account, close_account and batch (`operations`), balance
-(`account`), total and outcome (`request`). The outcomes are answered (`results`, each [action id, status, balance];
-perhaps `history`), refused (`code`), unreached and unknown. A call that was never completed is unknown, too.
+(`account`), total, and outcome (`request`). The outcomes are answered (`results`, each [action id, status,
+balance]; perhaps `history`), refused (`code`), unreached and unknown. A call that was never completed is
+unknown, too.
 
 Rule 1: a history is one file, or all *.jsonl in a folder, or several of these; each file has the header.
 Rule 2: the last line of a file may be half-written (its client was killed); anything else that is malformed

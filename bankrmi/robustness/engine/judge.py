@@ -3,8 +3,8 @@
 Rule 1: both members of the database hold the same.
 Rule 2: each account has a journal without a gap: its entries are those of its requests, and no others.
 Rule 3: there is one order of all requests and reads that is that of every account, and of the clock
-        (`one_order`). In it, every outcome that is recorded is what the specification's model comes to, and every
-        answer is what is recorded, under the action ids that were told.
+        (`one_order`). In it, every outcome that is recorded is what the specification's model comes to, and
+        every answer is what is recorded, under the action ids that were told.
 Rule 4: a total is one that all accounts may have held together while it was asked for (`totals`).
 Rule 5: what is unknown is resolved by the database, and by nothing else.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from bankrmi.bank.accounts import fingerprint
 from bankrmi.bank.forms import DEPOSIT, WITHDRAW, Form, accounts_of
@@ -90,8 +91,8 @@ def _checked(verdict: EngineVerdict, names: Sequence[str]) -> Iterator[str]:
         "the database: what was answered stands there once, as it was told."
     )
     yield (
-        f"One order of all {verdict.requests} requests and all reads, which is that of every account and of the "
-        "clock (linearizable, transfers atomic); a replay in it gives every result."
+        f"One order of all {verdict.requests} requests and all reads, which is that of every account and of "
+        "the clock (linearizable, transfers atomic); a replay in it gives every result."
     )
     yield f"Each of {verdict.totals} totals is what all accounts may have held together at some moment."
     yield f"{', '.join(names)}: equal; accounts and the sum of money as the requests add up to."
@@ -259,7 +260,7 @@ class _Judging:
         places = {request: place for place, request in enumerate(requests)}
         for owners in self._last_on.values():
             known = [places[owner] for owner in owners if owner in places]
-            for before, place in zip(known, known[1:], strict=False):
+            for before, place in pairwise(known):
                 if before != place and before not in steps[place].before:
                     steps[place].before.append(before)
         for call in reads:
@@ -375,7 +376,8 @@ class _Judging:
                 total = call.outcome.results[0].value
                 if not possible.allow(total, call.invoked_ns, call.completed_ns):
                     self._add(
-                        f"{self._sentences.who(call)}: told that all accounts hold {total}, and they never did then"
+                        f"{self._sentences.who(call)}: told that all accounts hold {total}, "
+                        "and they never did then"
                     )
         return count
 

@@ -1,17 +1,17 @@
 """The one order of all requests, made of the accounts' own orders and of the clock.
 
 Action ids count for each account, so the database holds an order for each, and none for all. But a request is
-done as a whole, so it stands in the orders of all its accounts at once; and whoever was answered before another
-asked comes first. If there is an order of all that keeps to all of that, it is found here, and everything was
-done in that order, one request after the other: the accounts are linearizable, and transfers atomic. If there is
-none, that is what is found.
+done as a whole, so it stands in the orders of all its accounts at once; and whoever was answered before
+another asked comes first. If there is an order of all that keeps to all of that, it is found here, and
+everything was done in that order, one request after the other: the accounts are linearizable, and transfers
+atomic. If there is none, that is what is found.
 
     a step   one request, or one read of one account; from when it may have happened, until when it has
     an edge  it stands before another in the order of an account
 
-Rule 1: a step began no earlier than those that it follows, and was over no later than those that follow it. If
-        some step must then be over before it began, there is no such order. (Two steps whose times exclude each
-        other are enough for that: of a circle with more of them, one leads back to two.)
+Rule 1: a step began no earlier than those that it follows, and was over no later than those that follow it.
+        If some step must then be over before it began, there is no such order. (Two steps whose times exclude
+        each other are enough for that: of a circle with more of them, one leads back to two.)
 Rule 2: of the steps that may come next, the one comes that must be over first.
 Source: Herlihy and Wing 1990, linearizability is local; here steps have several objects.
 """

@@ -1,7 +1,7 @@
 """What all accounts may have held together at some moment within a stretch of time.
 
-Rule: whoever was done before it counts, whoever was asked for after it does not; of those in between, any may.
-So a total that no choice of them gives is wrong: half a transfer is in it, or it is of no moment at all.
+Rule: whoever was done before it counts, whoever was asked for after it does not; of those in between, any
+may. So a total that no choice of them gives is wrong: half a transfer is in it, or it is of no moment at all.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ Rule 3: a try has so many seconds. Then the connection is hung up, as if its cab
         whenever a task is cancelled.
 Rule 4: after a crash PostgreSQL shows what is on its own disk, whether its standby has it or not. So a new
         connection begins with a commit of its own, which waits for all that was written before it.
+Rule 5: nothing is shown that was only seen: a commit comes after the look, and the answer after that. To a
+        primary that was replaced, and does not know it yet, its standby acknowledges nothing.
 """
 
 from __future__ import annotations
@@ -123,11 +125,15 @@ class EngineDatabase:
         self, accounts: Sequence[int], still_wanted: Callable[[], bool]
     ) -> Mapping[int, AccountState] | None:
         """Return the accounts that there are, as they are now; None if nobody waits any more."""
-        return await self._again_and_again(lambda connection: self._read(connection, accounts), still_wanted)
+        return await self._again_and_again(
+            lambda connection: self._confirmed(connection, self._read(connection, accounts)), still_wanted
+        )
 
     async def total(self, still_wanted: Callable[[], bool]) -> int | None:
         """Return what all accounts hold together at one moment; None if nobody waits any more."""
-        return await self._again_and_again(self._sum, still_wanted)
+        return await self._again_and_again(
+            lambda connection: self._confirmed(connection, self._sum(connection)), still_wanted
+        )
 
     # -- one try ---------------------------------------------------------------------------------
 
@@ -201,6 +207,12 @@ class EngineDatabase:
         row = await found.fetchone()
         assert row is not None
         return int(row[0])
+
+    async def _confirmed(self, connection: Connection, look: Coroutine[Any, Any, Done]) -> Done:
+        """Return what was seen, once a commit that came after it is acknowledged (rule 5)."""
+        found = await look
+        await connection.execute(self._statements.confirm)
+        return found
 
     # -- again -----------------------------------------------------------------------------------
 

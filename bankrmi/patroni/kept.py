@@ -9,8 +9,9 @@ Rule 1: whichever of the two ends, by whatever signal, the other ends all that i
         once leaves something behind.
 Rule 2: SIGTERM and SIGINT end the program in its own time, and then the rest; SIGQUIT ends all at once.
         SIGHUP ends nothing: `up` passes it on so that logs are opened anew, and these are not.
-Rule 3: a program that ends by itself takes all with it, and its exit code is ours; unless the file of
-        `--hold` is there: then its children live on, and when the file is gone it is started again.
+Rule 3: a program that ends by itself takes all with it, and its exit code is ours. With `--hold`, one that is
+        killed is started again, as a service manager would, and its children live on meanwhile; and not as
+        long as that file is there.
 Assumption: Linux; and whoever runs this may signal all whom the program starts.
 """
 
@@ -38,6 +39,7 @@ __all__ = ["kept_command", "main"]
 _TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _AWAITED = frozenset({*_TOLD, signal.SIGHUP, signal.SIGCHLD})
 _LOOK_S = 0.1
+_AGAIN_S = 0.2
 _ANSWER_S = 0.5
 _REAP_S = 0.01
 _NOT_FOR_OTHERS = ("BANKRMI_", "PATRONI_", "PG", "PYTHON", "ETCD_")
@@ -141,7 +143,7 @@ class _Keeper:
         """Run the program to its end, perhaps more than once; return the exit code."""
         while True:
             code = self._run()
-            if not self._is_held():
+            if not self._is_started_again(code):
                 break
         _end_all()
         return 0 if self._stopping else code if code >= 0 else 128 - code
@@ -192,12 +194,13 @@ class _Keeper:
             say_ready(asked.ready_fd, server=asked.name, address=asked.address)
             self._is_ready = True
 
-    def _is_held(self) -> bool:
-        """Wait while it is held down; return whether it is to be started again."""
-        asked = self._asked
-        if self._stopping or asked.hold is None or not asked.hold.exists():
+    def _is_started_again(self, code: int) -> bool:
+        """Return whether it is; waits for the moment."""
+        hold: Path | None = self._asked.hold
+        if self._stopping or hold is None or code >= 0:
             return False
-        while asked.hold.exists():
+        again_s = time.monotonic() + _AGAIN_S
+        while hold.exists() or time.monotonic() < again_s:
             found = signal.sigtimedwait(_AWAITED, _LOOK_S)
             if found is not None and found.si_signo in _TOLD:
                 self._stopping = True

@@ -243,7 +243,7 @@ class DatabaseMembers:
         )
 
     def hold(self, name: str) -> Path:
-        """Return the file that keeps Patroni down while PostgreSQL goes on."""
+        """Return the file that keeps a Patroni down that was killed, while PostgreSQL goes on."""
         return self.folder / f"{name}.held"
 
     def etcd_command(self, name: str, *, parent_pid: str, tells_ready: bool = False) -> list[str]:

@@ -121,10 +121,10 @@ def test_it_ends_with_whoever_started_it_though_that_is_killed(tmp_path: Path) -
 
 
 def test_a_program_that_ends_takes_all_with_it_and_its_exit_code_is_told(tmp_path: Path) -> None:
-    with kept(tmp_path, "setsid sh -c 'echo $$ > child; exec sleep 1000' & sleep 0; exit 7") as one:
+    script = "setsid sh -c 'echo $$ > child; exec sleep 1000' & while ! [ -s child ]; do :; done; exit 7"
+    with kept(tmp_path, script) as one:
         assert one.front.wait(DEADLINE_S) == 7
-        if (tmp_path / "child").exists():
-            assert not lives(int((tmp_path / "child").read_text() or 0) or 1 << 30)
+        assert not lives(one.pid("child"))
 
 
 def test_while_it_is_held_down_its_children_live_on_and_then_it_is_started_again(tmp_path: Path) -> None:
@@ -133,10 +133,19 @@ def test_while_it_is_held_down_its_children_live_on_and_then_it_is_started_again
         one.hold.touch()
         (tmp_path / "program").unlink()
         os.kill(program_pid, signal.SIGKILL)
-        until(lambda: not lives(program_pid), "it is gone")
+        until(lambda: not Path(f"/proc/{program_pid}").exists(), "it is gone, and waited for")
         assert lives(child)
         assert not (tmp_path / "program").exists()
         one.hold.unlink()
+        assert one.pid("program") != program_pid
+        assert lives(child)
+
+
+def test_whoever_is_killed_is_started_again_though_nobody_held_it(tmp_path: Path) -> None:
+    with kept(tmp_path, ADOPTED) as one:
+        program_pid, child = one.pid("program"), one.pid("child")
+        (tmp_path / "program").unlink()
+        os.kill(program_pid, signal.SIGKILL)
         assert one.pid("program") != program_pid
         assert lives(child)
 

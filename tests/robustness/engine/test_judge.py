@@ -182,7 +182,7 @@ def test_many_clients_at_once_are_found_right() -> None:
     """Whatever the order in which calls overlap, as long as each happened while it was under way."""
     draw = random.Random(7)
     for _ in range(30):
-        made = MadeUp({account: 100 for account in range(4)})
+        made = MadeUp(dict.fromkeys(range(4), 100))
         now = 0
         for number in range(60):
             now += draw.randrange(1, 5)

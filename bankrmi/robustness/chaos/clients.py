@@ -20,13 +20,13 @@ from typing import Protocol
 from bankrmi.robustness.chaos.ordered_clients import ClientOrder, ClientProgress
 from bankrmi.robustness.chaos.processes import ChaosProcesses
 
-__all__ = ["Clients", "Served"]
+__all__ = ["BankOfClients", "Clients"]
 
 _OF_A_BANK = "bankrmi.robustness.chaos.client_process"
 _OF_A_CLASS = "bankrmi.robustness.services.calling"
 
 
-class Served(Protocol):
+class BankOfClients(Protocol):
     """The bank that clients are of."""
 
     directory: Path
@@ -39,7 +39,7 @@ class Served(Protocol):
 class Clients:
     """All client processes: `client1`, `client2`, …"""
 
-    def __init__(self, bank: Served, names: tuple[str, ...], order: ClientOrder) -> None:
+    def __init__(self, bank: BankOfClients, names: tuple[str, ...], order: ClientOrder) -> None:
         """`order` is what all are told; its client, configuration and history are filled in for each."""
         self.names = names
         self.reader = names[-1] if len(names) > 1 else None

@@ -27,7 +27,7 @@ from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations, request_in_words
 from bankrmi.robustness.checker.verdict import check_values
 from bankrmi.robustness.engine.database_copy import DatabaseCopy, KeptRequest, copy_file, kept_copy
-from bankrmi.robustness.engine.one_order import NEVER_NS, OneOrder, Step, in_one_order
+from bankrmi.robustness.engine.one_order import NEVER_NS, OneOrder, OrderedStep, in_one_order
 from bankrmi.robustness.engine.totals import PossibleTotals
 from bankrmi.verifying.model import BankModel
 
@@ -141,8 +141,6 @@ class _Judging:
         requests = [*self._copy.requests]
         reads = [call for call in self._calls if call.kind == "balance" and self._is_shown(call)]
         order = in_one_order(self._steps(requests, reads))
-        for sentence in order.contradictions:
-            self._add(sentence)
         records = self._records([requests[place] for place in order.places if place < len(requests)])
         replay = Replay(Position(0, 0, fingerprint(self._opening)), self._model, self._violations)
         for record in records.values():
@@ -150,6 +148,8 @@ class _Judging:
         replay.finish()
         answers = AnswerCheck(replay, self._sentences, self._violations)
         answers.check(self._translated(records))
+        for sentence in order.contradictions:
+            self._add(sentence)
         totals = self._check_totals(requests, order)
         for copy in self._copies:
             values = {
@@ -249,11 +249,11 @@ class _Judging:
     def _is_shown(self, call: HistoryCall) -> bool:
         return isinstance(call.outcome, AnsweredOutcome) and call.query in self._opening
 
-    def _steps(self, requests: Sequence[RequestId], reads: Sequence[HistoryCall]) -> list[Step]:
+    def _steps(self, requests: Sequence[RequestId], reads: Sequence[HistoryCall]) -> list[OrderedStep]:
         times = self._times()
         never = (0, NEVER_NS)
         steps = [
-            Step(words=f"request {request_in_words(request)}", begun_ns=begun_ns, over_ns=over_ns)
+            OrderedStep(words=f"request {request_in_words(request)}", begun_ns=begun_ns, over_ns=over_ns)
             for request in requests
             for begun_ns, over_ns in [times.get(request, never)]
         ]
@@ -282,7 +282,7 @@ class _Judging:
             times[call.request] = (begun_ns, over_ns)
         return {request: (0 if one[0] == NEVER_NS else one[0], one[1]) for request, one in times.items()}
 
-    def _add_read(self, call: HistoryCall, steps: list[Step], places: Mapping[RequestId, int]) -> None:
+    def _add_read(self, call: HistoryCall, steps: list[OrderedStep], places: Mapping[RequestId, int]) -> None:
         """Put a read between the request whose entry it saw last and the one whose entry comes next."""
         assert isinstance(call.outcome, AnsweredOutcome)
         assert call.completed_ns is not None
@@ -293,7 +293,9 @@ class _Judging:
                 f"{call.query} is {len(owners)}"
             )
             return
-        step = Step(words=self._sentences.who(call), begun_ns=call.invoked_ns, over_ns=call.completed_ns)
+        step = OrderedStep(
+            words=self._sentences.who(call), begun_ns=call.invoked_ns, over_ns=call.completed_ns
+        )
         if action_id > 0 and owners[action_id - 1] in places:
             step.before.append(places[owners[action_id - 1]])
         if action_id < len(owners) and owners[action_id] in places:

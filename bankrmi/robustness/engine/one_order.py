@@ -22,14 +22,14 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["NEVER_NS", "OneOrder", "Step", "in_one_order"]
+__all__ = ["NEVER_NS", "OneOrder", "OrderedStep", "in_one_order"]
 
 NEVER_NS = 1 << 62
 """When a step is over of which nobody was told."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Step:
+class OrderedStep:
     """Something that happened at one moment, from `begun_ns` (first asked) to `over_ns` (first answered)."""
 
     words: str
@@ -49,7 +49,7 @@ class OneOrder:
     contradictions: Sequence[str]
 
 
-def in_one_order(steps: Sequence[Step]) -> OneOrder:
+def in_one_order(steps: Sequence[OrderedStep]) -> OneOrder:
     """Return an order of all steps that keeps to every edge, and to the clock if that can be."""
     after: list[list[int]] = [[] for _ in steps]
     for place, step in enumerate(steps):
@@ -87,7 +87,7 @@ def in_one_order(steps: Sequence[Step]) -> OneOrder:
     )
 
 
-def _sorted(steps: Sequence[Step], after: Sequence[Sequence[int]], rank: Sequence[int]) -> list[int]:
+def _sorted(steps: Sequence[OrderedStep], after: Sequence[Sequence[int]], rank: Sequence[int]) -> list[int]:
     """Return the places of those that no circle holds up, in an order that every edge allows."""
     waits_for = [len(step.before) for step in steps]
     ready = [(rank[place], place) for place, count in enumerate(waits_for) if not count]
@@ -103,7 +103,7 @@ def _sorted(steps: Sequence[Step], after: Sequence[Sequence[int]], rank: Sequenc
     return ordered
 
 
-def _in_a_circle(steps: Sequence[Step], held_up: set[int]) -> list[str]:
+def _in_a_circle(steps: Sequence[OrderedStep], held_up: set[int]) -> list[str]:
     """Return the steps of one circle, in words."""
     place, seen = min(held_up), list[int]()
     while place not in seen:
@@ -112,7 +112,7 @@ def _in_a_circle(steps: Sequence[Step], held_up: set[int]) -> list[str]:
     return [steps[one].words for one in seen[seen.index(place) :][:6]]
 
 
-def _contradictions(steps: Sequence[Step], begun: Sequence[int], over: Sequence[int]) -> Iterable[str]:
+def _contradictions(steps: Sequence[OrderedStep], begun: Sequence[int], over: Sequence[int]) -> Iterable[str]:
     """Yield a sentence for each two steps whose order in the accounts is not that of the clock."""
     told = set()
     for place in range(len(steps)):

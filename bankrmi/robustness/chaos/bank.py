@@ -68,7 +68,6 @@ class ChaosBank:
     """The witness and the servers of one run (see `run.BankUnderTest`)."""
 
     up_s = 60.0
-    nameserver = WITNESS
 
     def __init__(
         self,

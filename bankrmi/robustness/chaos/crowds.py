@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from bankrmi.robustness.chaos.bank import WITNESS
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.network import ChaosNetwork
 from bankrmi.robustness.chaos.processes import ChaosProcesses
@@ -37,8 +38,6 @@ class Beset(Protocol):
     processes: ChaosProcesses
     network: ChaosNetwork
     servers: tuple[str, ...]
-    nameserver: str
-    """The process of the name server."""
 
 
 class Crowds:
@@ -58,7 +57,7 @@ class Crowds:
         targets = [
             f"bankrmi.account.{name}@{address(name, seen_by=STRANGERS)}" for name in self._bank.servers
         ]
-        targets.append(f"Pyro.NameServer@{address(self._bank.nameserver, seen_by=STRANGERS)}")
+        targets.append(f"Pyro.NameServer@{address(WITNESS, seen_by=STRANGERS)}")
         options = ["--harmless", "--connections", str(_CONNECTIONS), "--idle", str(_IDLE)]
         options += ["--seconds", str(_AT_MOST_S), "--claims", *self._bank.servers]
         processes.start(STRANGERS, [_MODULE, *targets, *options, "--parent-pid", str(os.getpid())])

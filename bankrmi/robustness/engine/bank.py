@@ -54,7 +54,6 @@ class EngineBank:
     """etcd, the databases, the name server and the servers of one run (see `chaos.run.BankUnderTest`)."""
 
     up_s = 120.0
-    nameserver = WITNESS
 
     def __init__(
         self,

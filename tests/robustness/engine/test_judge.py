@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.bank.operations import Deposit, Transfer, Withdraw
+from bankrmi.bank.operations import Deposit, Operation, Transfer, Withdraw
 from bankrmi.robustness.checker.answers import Became
 from bankrmi.robustness.engine.database_copy import KeptRequest, copy_file, kept_copy, written_to
 from tests.robustness.engine.made_up_database import MadeUp
@@ -187,7 +187,7 @@ def test_many_clients_at_once_are_found_right() -> None:
         for number in range(60):
             now += draw.randrange(1, 5)
             payer, payee = draw.sample(range(4), 2)
-            kinds = [Withdraw(payer, 9), Deposit(payer, 9), Transfer(payer, payee, 9)]
+            kinds: list[Operation] = [Withdraw(payer, 9), Deposit(payer, 9), Transfer(payer, payee, 9)]
             at = (now - draw.randrange(0, 40), now + draw.randrange(0, 40))
             if draw.random() < 0.3:
                 made.reads(payer, at=at)

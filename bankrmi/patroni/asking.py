@@ -32,11 +32,21 @@ class DatabaseSituation:
     def primary(self) -> str | None:
         """Return who takes changes, as he says himself; of two, who is on the newer timeline."""
         leads = [
-            (int(one.get("timeline") or 0), name)
+            (self._timeline(one), name)
             for name, one in self.said.items()
             if one.get("role") in _PRIMARY and one.get("state") == "running"
         ]
         return max(leads)[1] if leads else None
+
+    @property
+    def timeline(self) -> int:
+        """Return the newest timeline that anybody is on: each who takes over begins one."""
+        return max(map(self._timeline, self.said.values()), default=0)
+
+    @staticmethod
+    def _timeline(said: Mapping[str, Any]) -> int:
+        timeline = said.get("timeline")
+        return timeline if isinstance(timeline, int) else 0
 
     @property
     def in_sync(self) -> tuple[str, ...]:

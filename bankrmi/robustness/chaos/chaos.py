@@ -162,6 +162,7 @@ def chaos(
         witness=WITNESS,
         members=tried.members,
         databases=tried.databases,
+        led=tuple(tried.bank.led),
         cuts_by=network.cuts_by,
         facts=tried.facts,
         started_unix=started_unix,

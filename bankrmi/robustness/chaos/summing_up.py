@@ -32,12 +32,13 @@ from bankrmi.robustness.chaos.recorded import (
     RoleSpan,
     columns,
 )
-from bankrmi.robustness.chaos.roles import leads, role_spans, said_by, serving_spans
+from bankrmi.robustness.chaos.roles import Lead, leads, role_spans, said_by, serving_spans
 from bankrmi.robustness.chaos.run import Finished
 from bankrmi.robustness.checker.disks import read_copies
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.history_file import read_history
 from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
+from bankrmi.robustness.engine.failovers import database_failovers
 from bankrmi.verifying.model import BankModel
 
 __all__ = [
@@ -90,6 +91,8 @@ class RunFacts:
     faults: tuple[Fault, ...]
     databases: tuple[str, ...] = ()
     """Those that keep the accounts, if servers do not."""
+    led: tuple[Lead, ...] = ()
+    """Which of them led, and since when, as far as somebody looked."""
     facts: tuple[tuple[str, str], ...] = ()
     """What else is told of where the run took place."""
 
@@ -175,7 +178,11 @@ def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
         processes=tuple(_processes(facts)),
         roles=(*of_servers, *of_others),
         faults=facts.faults,
-        failovers=tuple(failovers(leads(of_servers), facts.faults, acknowledged)),
+        failovers=tuple(
+            database_failovers(facts.led, facts.faults, calls)
+            if facts.databases
+            else failovers(leads(of_servers), facts.faults, acknowledged)
+        ),
         calls=columns(made_calls(calls)),
         views=finished.views,
         usage=finished.usage,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from bankrmi.replication.view import View
 from bankrmi.robustness.chaos.bank import WITNESS
 from bankrmi.robustness.chaos.network import OPERATOR, ChaosNetwork
 from bankrmi.robustness.chaos.processes import ChaosProcesses
+from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.chaos.workload import OPENING
 from bankrmi.robustness.engine.database_copy import copy_file, read_copy, written_to
 from bankrmi.robustness.engine.schedule import EngineTiming
@@ -72,6 +74,8 @@ class EngineBank:
         self.insecure = network.insecure
         self._timing = timing
         self._held: list[HeldPort] = []
+        self.led: list[Lead] = []
+        """Which database led, and since when, as far as we looked."""
         if os.geteuid() == 0:
             directory.chmod(0o711)  # PostgreSQL's user has to get through.
         for folder in ("config", "log", "history"):
@@ -191,7 +195,16 @@ class EngineBank:
         """Ask everybody."""
         servers = engine_overview(self.configuration)["servers"]
         serving = tuple(one["server"] for one in servers if one["reachable"] and one["database_answers"])
-        return EngineSituation(databases=database_situation(self.database), serving=serving)
+        return EngineSituation(databases=self.look_at_databases(), serving=serving)
+
+    def look_at_databases(self) -> DatabaseSituation:
+        """Ask the databases alone, and note who leads."""
+        situation = database_situation(self.database)
+        primary, timeline = situation.primary, situation.timeline
+        newest = self.led[-1] if self.led else Lead(server="", epoch=0, at_ns=0)
+        if primary not in (None, newest.server) and timeline > newest.epoch:
+            self.led.append(Lead(server=str(primary), epoch=timeline, at_ns=time.monotonic_ns()))
+        return situation
 
     def may_serve(self) -> bool:
         """Whether the database is set up: before that it knows no users, and servers would end."""

@@ -32,6 +32,7 @@ __all__ = ["EngineNemesis"]
 _TICK_S = 0.02
 _CALM_AT_MOST_S = 25.0
 _BETWEEN_LOOKS_S = 0.3
+_LOOK_S = 1.0
 _LEAVE_AT_MOST_S = 15.0
 _CROWD_AT_LEAST_MS = 500
 _PARTS = {EngineAim.POSTGRESQL: "PostgreSQL", EngineAim.PATRONI: "Patroni"}
@@ -53,6 +54,19 @@ class EngineNemesis:
 
     async def rage(self) -> None:
         """Go on until cancelled; everything is taken back then."""
+        looking = asyncio.create_task(self._look_again_and_again())
+        try:
+            await self._rage()
+        finally:
+            looking.cancel()
+
+    async def _look_again_and_again(self) -> None:
+        """Have it noted who leads."""
+        while True:
+            await asyncio.to_thread(self._bank.look_at_databases)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _rage(self) -> None:
         for storm in self._storms:
             async with asyncio.TaskGroup() as group:
                 for fault in storm.faults:

@@ -101,6 +101,8 @@ class DatabaseMembers:
     timing: DatabaseTiming = DatabaseTiming()
     etcd_seen_by: Callable[[str], Sequence[str]] | None = None
     """Where a database finds the members of etcd, if that is not where they are."""
+    tells_every_look: bool = False
+    """Whether Patroni's log has a line for each time that it found all as it should be."""
     user: str | None
     passwords: Passwords
 
@@ -172,6 +174,7 @@ class DatabaseMembers:
         return {
             "scope": _NAME,
             "name": name,
+            "log": {"level": "INFO" if self.tells_every_look else "WARNING"},
             "restapi": {
                 "listen": place.rest,
                 "connect_address": place.rest,

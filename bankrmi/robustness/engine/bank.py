@@ -86,6 +86,7 @@ class EngineBank:
             etcd={name: self._etcd_place(name) for name in ETCD_MEMBERS},
             etcd_seen_by=self._etcd_seen_by,
             timing=timing.database,
+            tells_every_look=True,
         )
         self.database.write()
         self.processes = ChaosProcesses(network, directory / "log")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -41,9 +43,19 @@ def test_a_bank_on_a_database_keeps_its_promises(
     assert "linearizable, transfers atomic" in run.stdout
     faults = [json.loads(line) for line in (directory / "faults.jsonl").read_text().splitlines()]
     assert {"db1", "db2"} & {fault["target"] for fault in faults}
-    assert not [
-        process for process in Path("/proc").glob("[0-9]*") if str(directory).encode() in _words(process)
-    ]
+    assert not _of(directory)
+
+
+def _of(directory: Path) -> list[Path]:
+    """Return all processes that have this directory on their command line."""
+    return [process for process in Path("/proc").glob("[0-9]*") if str(directory).encode() in _words(process)]
+
+
+def _until(true: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S / 3
+    while not true():
+        assert time.monotonic() < deadline, f"it did not come about that {what}"
+        time.sleep(0.05)
 
 
 def _words(process: Path) -> bytes:
@@ -51,6 +63,34 @@ def _words(process: Path) -> bytes:
         return (process / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.long
+@needs_patroni
+@pytest.mark.timeout(300)
+def test_a_chaos_that_is_killed_leaves_no_database_behind(entered_folder: Path) -> None:
+    directory = entered_folder / "run"
+    words = [
+        "chaos",
+        "--engine",
+        "postgresql",
+        "--minutes",
+        "5",
+        "--seed",
+        "8",
+        "--directory",
+        str(directory),
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bankrmi", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
+        try:
+            faults = directory / "faults.jsonl"
+            _until(lambda: faults.exists() and faults.read_text(), "somebody is hit")
+            assert _of(directory)
+        finally:
+            running.kill()
+    _until(lambda: not _of(directory), "nobody is left")
 
 
 def test_a_long_run_hits_everything_there_is() -> None:

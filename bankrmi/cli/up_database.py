@@ -10,7 +10,6 @@ Rule 3: what is there is opened again, by whoever made it.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pwd
@@ -50,8 +49,6 @@ class OwnDatabase:
     def __init__(self, data_dir: Path) -> None:
         """Make its folder and files, or find them. Raises ConfigurationError, OperationFailed."""
         check_installed()
-        if importlib.util.find_spec("psycopg") is None:
-            raise ConfigurationError("servers on a database need psycopg: pip install 'bankrmi[postgresql]'")
         make_directory(data_dir)
         folder = data_dir.absolute() / _FOLDER
         if os.geteuid() == 0:

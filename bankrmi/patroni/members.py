@@ -85,6 +85,7 @@ class DatabaseTiming:
     """Who has not held its key for so long leads no more."""
     loop_s: int = 2
     retry_s: int = 3
+    """So long etcd is asked again; with 1 the standby of a primary that is gone does not take over."""
     start_s: int = 0
     """How long a primary may take that crashed and starts again; 0: if another is ready, that one leads."""
     strict: bool = True

@@ -5,6 +5,7 @@ Rule: what is missing is said at once, all of it, with the command that installs
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import re
@@ -58,12 +59,16 @@ def missing_packages() -> list[str]:
 
 
 def check_installed() -> None:
-    """Raise ConfigurationError if a program is missing; it tells what installs it."""
+    """Raise ConfigurationError if a program is missing, or psycopg; it tells what installs it."""
     missing = missing_packages()
     if missing:
         raise ConfigurationError(
             "a PostgreSQL under Patroni takes programs that are not installed here: "
             f"apt-get install {' '.join(missing)}"
+        )
+    if importlib.util.find_spec("psycopg") is None:
+        raise ConfigurationError(
+            "servers whose accounts are in a database need psycopg: pip install 'bankrmi[postgresql]'"
         )
 
 

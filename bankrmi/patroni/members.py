@@ -3,9 +3,10 @@
     FOLDER/{m1,m2,m3}/  of etcd      {db1,db2}.yml  of Patroni      {db1,db2}/  PostgreSQL's own
            passwords.json            pgpass  for whoever uses the bank's database
 
-Rule 1: a change is acknowledged when both members have it on their disks (`synchronous_mode`). If the other
-        one is away, `strict` has the one that is left wait for it; else it goes on alone, and what it
-        acknowledges then is on one disk. Patroni promotes nobody who may lack anything of that.
+Rule 1: a change is acknowledged when both members have it on their disks (`synchronous_mode`), and a primary
+        alone waits for another (`synchronous_mode_strict`). That it might go on alone is not offered: so set
+        up, Patroni 3.0.2 forgets the standby if it is killed and started again beside a primary that goes on;
+        nothing is synchronous from then on, and the standby may still be promoted.
 Rule 2: whoever was left behind comes back by itself: by rewinding, or by a new copy.
 Rule 3: ports and passwords are for this machine; nobody else is let in.
 Source: Patroni 3.0, "YAML Configuration Settings" and "Replication modes".
@@ -88,8 +89,6 @@ class DatabaseTiming:
     """So long etcd is asked again; with 1 the standby of a primary that is gone does not take over."""
     start_s: int = 0
     """How long a primary may take that crashed and starts again; 0: if another is ready, that one leads."""
-    strict: bool = True
-    """Whether a primary alone waits for another, and acknowledges nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +190,7 @@ class DatabaseMembers:
                     "primary_start_timeout": timing.start_s,
                     "maximum_lag_on_failover": 1 << 24,
                     "synchronous_mode": True,
-                    "synchronous_mode_strict": timing.strict,
+                    "synchronous_mode_strict": True,
                     "postgresql": {
                         "use_pg_rewind": True,
                         "use_slots": True,

@@ -139,8 +139,7 @@ class EngineBank:
     def facts(self) -> tuple[tuple[str, str], ...]:
         """Return what the database was, and how it was set up, for the report."""
         timing = self._timing.database
-        alone = "waits" if timing.strict else "goes on"
-        said = f"ttl {timing.ttl_s} s; a primary alone {alone}; after a crash "
+        said = f"ttl {timing.ttl_s} s; a primary alone waits; after a crash "
         said += f"{timing.start_s} s to come back" if timing.start_s else "another leads at once"
         return (*versions(), ("settings", said))
 

@@ -126,7 +126,6 @@ def engine_timing(seed: int) -> EngineTiming:
             loop_s=1,
             retry_s=2,
             start_s=chance.choice((0, 0, 20)),
-            strict=chance.random() < 0.5,
         ),
         client_timeout_ms=chance.choice((1_500, 4_000, 12_000)),
         patience_ms=chance.choice((300, 150)),

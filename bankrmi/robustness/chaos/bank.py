@@ -31,7 +31,6 @@ from bankrmi.replication.view import View
 from bankrmi.robustness.chaos.etcd import MEMBERS, EtcdMembers
 from bankrmi.robustness.chaos.network import OPERATOR, ChaosNetwork
 from bankrmi.robustness.chaos.processes import ChaosProcesses
-from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.chaos.schedule import Timing
 from bankrmi.robustness.chaos.workload import OPENING
 
@@ -69,8 +68,6 @@ class ChaosBank:
     """The witness and the servers of one run (see `run.BankUnderTest`)."""
 
     up_s = 60.0
-    led: tuple[Lead, ...] = ()
-    """Nothing: who led, the servers' logs say."""
 
     def __init__(
         self,

@@ -162,7 +162,7 @@ def chaos(
         witness=WITNESS,
         members=tried.members,
         databases=tried.databases,
-        led=tuple(tried.bank.led),
+        seen=tried.bank.seen if isinstance(tried.bank, EngineBank) else None,
         cuts_by=network.cuts_by,
         facts=tried.facts,
         started_unix=started_unix,

@@ -32,13 +32,14 @@ from bankrmi.robustness.chaos.recorded import (
     RoleSpan,
     columns,
 )
-from bankrmi.robustness.chaos.roles import Lead, leads, role_spans, said_by, serving_spans
+from bankrmi.robustness.chaos.roles import leads, role_spans, said_by, serving_spans
 from bankrmi.robustness.chaos.run import Finished
 from bankrmi.robustness.checker.disks import read_copies
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.history_file import read_history
 from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
 from bankrmi.robustness.engine.failovers import database_failovers
+from bankrmi.robustness.engine.seen import SeenDatabases
 from bankrmi.verifying.model import BankModel
 
 __all__ = [
@@ -91,8 +92,8 @@ class RunFacts:
     faults: tuple[Fault, ...]
     databases: tuple[str, ...] = ()
     """Those that keep the accounts, if servers do not."""
-    led: tuple[Lead, ...] = ()
-    """Which of them led, and since when, as far as somebody looked."""
+    seen: SeenDatabases | None = None
+    """What these were in the course of the run."""
     facts: tuple[tuple[str, str], ...] = ()
     """What else is told of where the run took place."""
 
@@ -109,8 +110,8 @@ class RunFacts:
     def to_form(self) -> dict[str, Any]:
         """Return what stands in no other file, as plain values."""
         finished = replace(self.finished, views=(), usage=())
-        form = asdict(replace(self, faults=(), finished=finished))
-        del form["faults"], form["finished"]["views"], form["finished"]["usage"]
+        form = asdict(replace(self, faults=(), finished=finished, seen=None))
+        del form["faults"], form["seen"], form["finished"]["views"], form["finished"]["usage"]
         return form | {"directory": str(self.directory), "version": bankrmi.__version__}
 
 
@@ -159,9 +160,10 @@ def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
     calls = judge.calls(facts)
     judged = judge.judged(facts, calls)
     finished = facts.finished
-    spans = _serving if facts.databases else _spans  # Where a database keeps the accounts, no server leads.
-    of_servers = [span for server in facts.servers for span in spans(facts, server)]
-    of_others = [span for name in (*facts.keepers, *facts.clients) for span in _serving(facts, name)]
+    leading = facts.databases or facts.servers  # Where a database keeps the accounts, no server leads.
+    of_servers = [span for name in leading for span in _spans(facts, name)]
+    others = [name for name in (*facts.servers, *facts.keepers, *facts.clients) if name not in leading]
+    of_others = [span for name in others for span in _serving(facts, name)]
     acknowledged = Acknowledgements(calls, judged.epochs)
     return Recorded(
         seed=facts.seed,
@@ -179,8 +181,8 @@ def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
         roles=(*of_servers, *of_others),
         faults=facts.faults,
         failovers=tuple(
-            database_failovers(facts.led, facts.faults, calls)
-            if facts.databases
+            database_failovers(facts.seen.led, facts.faults, calls)
+            if facts.seen is not None
             else failovers(leads(of_servers), facts.faults, acknowledged)
         ),
         calls=columns(made_calls(calls)),
@@ -260,6 +262,8 @@ def _broken_logs(facts: RunFacts) -> Iterator[str]:
 
 
 def _spans(facts: RunFacts, server: str) -> list[RoleSpan]:
+    if facts.seen is not None:
+        return list(role_spans(server, facts.seen.said_by(server), (), ended_ns=facts.finished.ended_ns))
     said = said_by(facts.directory / "log" / f"{server}.log", unix_ns_at_zero=facts.unix_ns_at_zero)
     return list(role_spans(server, said, facts.faults, ended_ns=facts.finished.ended_ns))
 
@@ -270,10 +274,12 @@ def _serving(facts: RunFacts, process: str) -> Iterator[RoleSpan]:
 
 
 def _processes(facts: RunFacts) -> Iterator[RecordedProcess]:
-    for server in facts.servers:
-        yield RecordedProcess(name=server, kind=ProcessKind.SERVER)
-    for keeper in facts.keepers:
+    for name in facts.databases or facts.servers:
+        yield RecordedProcess(name=name, kind=ProcessKind.SERVER)
+    for keeper in (facts.witness, *facts.members):
         yield RecordedProcess(name=keeper, kind=ProcessKind.WITNESS)
+    for server in facts.servers if facts.databases else ():  # They are clients of the database.
+        yield RecordedProcess(name=server, kind=ProcessKind.CLIENT)
     for client in facts.clients:
         yield RecordedProcess(name=client, kind=ProcessKind.CLIENT)
 

@@ -6,6 +6,7 @@
     database_copy   what one member of the database holds, read with SQL
     one_order       the order of all requests that the accounts' own orders and the clock leave
     totals          what all accounts may have held together at some moment
+    seen            what databases were in the course of a run, as far as somebody looked
     failovers       how long nobody was told of an update when another led
     judge           what clients were told, held against what the database holds
 

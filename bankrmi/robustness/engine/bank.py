@@ -30,10 +30,10 @@ from bankrmi.replication.view import View
 from bankrmi.robustness.chaos.bank import WITNESS
 from bankrmi.robustness.chaos.network import OPERATOR, ChaosNetwork
 from bankrmi.robustness.chaos.processes import ChaosProcesses
-from bankrmi.robustness.chaos.roles import Lead
 from bankrmi.robustness.chaos.workload import OPENING
 from bankrmi.robustness.engine.database_copy import copy_file, read_copy, written_to
 from bankrmi.robustness.engine.schedule import EngineTiming
+from bankrmi.robustness.engine.seen import SeenDatabases
 
 __all__ = ["SCHEMA", "EngineBank", "EngineSituation"]
 
@@ -74,8 +74,7 @@ class EngineBank:
         self.insecure = network.insecure
         self._timing = timing
         self._held: list[HeldPort] = []
-        self.led: list[Lead] = []
-        """Which database led, and since when, as far as we looked."""
+        self.seen = SeenDatabases(DATABASES)
         if os.geteuid() == 0:
             directory.chmod(0o711)  # PostgreSQL's user has to get through.
         for folder in ("config", "log", "history"):
@@ -200,10 +199,7 @@ class EngineBank:
     def look_at_databases(self) -> DatabaseSituation:
         """Ask the databases alone, and note who leads."""
         situation = database_situation(self.database)
-        primary, timeline = situation.primary, situation.timeline
-        newest = self.led[-1] if self.led else Lead(server="", epoch=0, at_ns=0)
-        if primary not in (None, newest.server) and timeline > newest.epoch:
-            self.led.append(Lead(server=str(primary), epoch=timeline, at_ns=time.monotonic_ns()))
+        self.seen.look(situation, at_ns=time.monotonic_ns(), at_us=time.time_ns() // 1000)
         return situation
 
     def may_serve(self) -> bool:
@@ -258,8 +254,8 @@ class EngineBank:
         return (primary,)
 
     def views(self) -> tuple[View, ...]:
-        """Return none: servers have no view of who leads."""
-        return ()
+        """Return which database led, and which was in sync, as far as we looked."""
+        return tuple(self.seen.views)
 
     def switch_over(self, primary: str) -> str:
         """Have the database handed over, as an operator does; return what came of it, in a sentence."""

@@ -29,10 +29,11 @@ from bankrmi.robustness.services.call_check import CallCheck
 from bankrmi.robustness.services.conversations import CallScript, Conversation
 from bankrmi.robustness.services.judging import difference_in_words, judge_calls, read_outcome
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
-from bankrmi.robustness.services.wanted import WantedCall, call_in_words
+from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.robustness.simulator.workload import MethodCounts, Workload
 from bankrmi.service.calls import Called, Raised, result_of
 from bankrmi.service.declaring import Description, Method
+from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
 from bankrmi.storage.journal import SqliteJournal

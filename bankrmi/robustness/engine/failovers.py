@@ -38,8 +38,9 @@ def database_failovers(
         gap = _longest(told, min(fault.from_ns for fault in hits), new.at_ns + _LATE_NS)
         if gap is None:
             continue
-        before = [fault for fault in hits if fault.from_ns <= gap[0] + _MOMENT_NS] or hits
-        cause = max(before, key=lambda fault: fault.from_ns)
+        hits.sort(key=lambda fault: fault.from_ns)
+        before = [fault for fault in hits if fault.from_ns <= gap[0] + _MOMENT_NS]
+        cause = before[-1] if before else hits[0]  # The first one came while nobody was told anything.
         yield Failover(
             cause=_in_words(cause),
             at_ns=cause.from_ns,

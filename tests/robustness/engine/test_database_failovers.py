@@ -57,3 +57,11 @@ def test_a_switchover_is_called_that() -> None:
     leads = [lead("db1", 1, 0.5), lead("db2", 2, 2.0)]
     [found] = database_failovers(leads, [fault(FaultKind.SWITCHOVER, "db1", 1.2)], calls)
     assert found.cause == "switchover"
+
+
+def test_what_came_when_all_was_over_is_not_the_cause() -> None:
+    """Updates came seldom: the first fault came within the longest time without one, the other after it."""
+    calls = [update(second) for second in (1.0, 6.0, 6.5, 7.0)]
+    faults = [fault(FaultKind.PAUSE, "db1", 6.2), fault(FaultKind.KILL, "db1", 2.0)]
+    [found] = database_failovers([lead("db1", 1, 0.5), lead("db2", 2, 7.5)], faults, calls)
+    assert (found.cause, found.took_ns) == ("kill of the primary", 4 * SECOND)

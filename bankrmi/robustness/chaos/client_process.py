@@ -70,7 +70,7 @@ class _Session:
     async def _total(self) -> Receipt:
         """Return it as a receipt, of no account."""
         told = await self._bank.total()
-        return Receipt(0, told.total, told.action_id)
+        return Receipt(0, told.total, told.action_id or 0)
 
     async def _change(self, wanted: Wanted, stop: asyncio.Event) -> None:
         self._sequence += 1

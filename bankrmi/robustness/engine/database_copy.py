@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DatabaseCopy", "KeptRequest", "copy_file", "kept_copy", "read_copy", "written_to"]
+__all__ = ["DatabaseCopy", "DatabaseRequest", "copy_file", "kept_copy", "read_copy", "written_to"]
 
 RequestId = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRequest:
+class DatabaseRequest:
     """A row of `request`: operations and outcomes, packed, and the action ids that were told."""
 
     operations: bytes
@@ -33,7 +33,7 @@ class DatabaseCopy:
     name: str
     accounts: dict[int, tuple[int | None, int]]
     """Balance, nothing if it is closed, and newest action id."""
-    requests: dict[RequestId, KeptRequest]
+    requests: dict[RequestId, DatabaseRequest]
     entries: dict[int, list[tuple[int, RequestId, int]]]
     """Of each account, in their order: action id, request, and place in it."""
 
@@ -67,7 +67,7 @@ def read_copy(name: str, dsn: str, schema: str) -> DatabaseCopy:
         name=name,
         accounts={row[0]: (row[1], row[2]) for row in accounts},
         requests={
-            (row[0], row[1]): KeptRequest(bytes(row[2]), bytes(row[3]), tuple(row[4])) for row in requests
+            (row[0], row[1]): DatabaseRequest(bytes(row[2]), bytes(row[3]), tuple(row[4])) for row in requests
         },
         entries={},
     )
@@ -106,7 +106,9 @@ def kept_copy(path: Path) -> DatabaseCopy:
         name=form["name"],
         accounts={account: (balance, action_id) for account, balance, action_id in form["accounts"]},
         requests={
-            (session, sequence): KeptRequest(bytes.fromhex(operations), bytes.fromhex(outcomes), tuple(ids))
+            (session, sequence): DatabaseRequest(
+                bytes.fromhex(operations), bytes.fromhex(outcomes), tuple(ids)
+            )
             for session, sequence, operations, outcomes, ids in form["requests"]
         },
         entries={},

@@ -26,7 +26,7 @@ from bankrmi.robustness.checker.history_file import read_history
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations, request_in_words
 from bankrmi.robustness.checker.verdict import check_values
-from bankrmi.robustness.engine.database_copy import DatabaseCopy, KeptRequest, copy_file, kept_copy
+from bankrmi.robustness.engine.database_copy import DatabaseCopy, DatabaseRequest, copy_file, kept_copy
 from bankrmi.robustness.engine.one_order import NEVER_NS, OneOrder, OrderedStep, in_one_order
 from bankrmi.robustness.engine.totals import PossibleTotals
 from bankrmi.verifying.model import BankModel
@@ -214,7 +214,7 @@ class _Judging:
         self,
         request: RequestId,
         forms: Sequence[Form],
-        kept: KeptRequest,
+        kept: DatabaseRequest,
         expected: dict[tuple[int, int], tuple[RequestId, int]],
     ) -> None:
         """Cross out the entries of one request; whatever is missing is told."""

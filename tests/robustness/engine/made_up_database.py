@@ -22,7 +22,7 @@ from bankrmi.robustness.checker.history import (
     OperationResult,
     UnknownOutcome,
 )
-from bankrmi.robustness.engine.database_copy import DatabaseCopy, KeptRequest
+from bankrmi.robustness.engine.database_copy import DatabaseCopy, DatabaseRequest
 from bankrmi.robustness.engine.judge import EngineVerdict, judge_database
 from bankrmi.verifying.model import BankModel
 
@@ -55,14 +55,14 @@ class MadeUp:
                 self.copy.entries.setdefault(account, []).append((newest + 1, request, place))
             ids.append(self.copy.accounts[form[1]][1] if is_there else 0)
             results.append(OperationResult(ids[-1], status, value))  # type: ignore[arg-type]
-        self.copy.requests[request] = KeptRequest(packed(forms), packed(outcomes), tuple(ids))
+        self.copy.requests[request] = DatabaseRequest(packed(forms), packed(outcomes), tuple(ids))
         outcome = AnsweredOutcome(None, tuple(results)) if told else UnknownOutcome()
         self._call(at, request=request, operations=forms, outcome=outcome, kind="batch")
 
     def cancels(self, request_id: str, *, at: Times) -> None:
         """Have somebody ask for the outcome of a request that never came."""
         request = self._id(request_id)
-        self.copy.requests[request] = KeptRequest(b"", b"", ())
+        self.copy.requests[request] = DatabaseRequest(b"", b"", ())
         outcome = AnsweredOutcome(None, (OperationResult(0, CANCELLED, None),))
         self._call(at, request=request, outcome=outcome, kind="outcome")
 

@@ -11,7 +11,7 @@ import pytest
 
 from bankrmi.bank.operations import Deposit, Operation, Transfer, Withdraw
 from bankrmi.robustness.checker.answers import Became
-from bankrmi.robustness.engine.database_copy import KeptRequest, copy_file, kept_copy, written_to
+from bankrmi.robustness.engine.database_copy import DatabaseRequest, copy_file, kept_copy, written_to
 from tests.robustness.engine.made_up_database import MadeUp
 
 
@@ -95,7 +95,7 @@ def test_an_outcome_that_cannot_be() -> None:
     made.does("a:1", Withdraw(1, 3), at=(0, 1))
     made.does("a:2", Withdraw(1, 3), at=(2, 3))
     kept = made.copy.requests["a", 2]
-    made.copy.requests["a", 2] = KeptRequest(kept.operations, b"\x91\xff", kept.action_ids)  # -1
+    made.copy.requests["a", 2] = DatabaseRequest(kept.operations, b"\x91\xff", kept.action_ids)  # -1
     wrong("action id 2 says ('done', -1), and replay says ('insufficient', 2)", made)
 
 

@@ -14,6 +14,9 @@ FIRST = {
     "tell-a-result-before-it-is-durable": (0, 1),
     "undo-forgets-a-table": (7, 8),
     "record-no-undo": (7, 8),
+    "inner-change-survives-an-exception": (1, 2),
+    "inner-exception-changes-the-state": (3, 4),
+    "undo-forgets-a-service": (9, 10),
 }
 
 

@@ -20,19 +20,19 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-import msgpack
-
-from bankrmi.errors import ConfigurationError, InvalidRequest
+from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import Scalar
-from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
+from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.plain_runs import all_rows, came_of, made_plain
+from bankrmi.robustness.services.together import ServicesTogether
 from bankrmi.robustness.services.wanted import operation_in_words
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method, Service, described
 from bankrmi.service.guard import watched
-from bankrmi.service.plain_values import NotPlain
-from bankrmi.service.tables import Doing, ServiceTables, table_names
+from bankrmi.service.served_services import ServedServices, plain_name
+from bankrmi.service.tables import Doing, ServiceTables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.state_machine import Moment
 
@@ -42,34 +42,29 @@ ModelMaker = Callable[[], object]
 """What makes a plain object that the service is held against: a class, most of the time."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RESULT_BYTES_AT_MOST = 1 << 16
 _BETWEEN = 16
 
 
 class ServiceByItself:
     """One state of it, from its beginning on (a `verifying.model.Model`, as far as calls have one)."""
 
-    def __init__(self, description: Description, model: ModelMaker | None = None) -> None:
+    def __init__(self, description: Description | ServedServices, model: ModelMaker | None = None) -> None:
         """`model` makes what the class is held against; None: the class itself.
 
         Raises ConfigurationError if that lacks a method of the class.
         """
         self._description = description
-        made = description.kind if model is None else model
-        if isinstance(made, type) and issubclass(made, Service):
-            keeps_attributes = getattr(made, "_keeps_attributes", False)
-            self._runs: _OnTables | _PlainObject = (
-                _PlainService(made) if keeps_attributes else _OnTables(described(made))
-            )
-        else:
-            self._runs = _PlainObject(made)
-        for name in description.methods:
-            if not self._runs.has(name):
-                raise ConfigurationError(f"{_name(made)} has no method {name}, and {description.name} has")
-        self._name = _name(made)
+        self._runs = _what_runs(description, model)
+        name = _name(model) if model is not None else description.name
+        for method in description.methods:
+            if not self._runs.has(method):
+                raise ConfigurationError(f"{name} has no method {method}, and {description.name} has")
+        self._name = name
         self._newest_us = 0
-        self._is_a_service = isinstance(self._runs, (_OnTables, _PlainService))
-        self._is_the_class = made is description.kind
+        self._is_a_service = type(self._runs) is not _PlainObject
+        self._is_the_class = model is None or (
+            isinstance(description, Description) and model is description.kind
+        )
 
     @property
     def name(self) -> str:
@@ -137,7 +132,7 @@ class ServiceByItself:
 
     def rows(self) -> list[tuple[Any, ...]] | None:
         """Return the whole state as tables hold it; None where it is another class that stands here."""
-        return self._runs.rows() if self._is_the_class and isinstance(self._runs, _OnTables) else None
+        return self._runs.rows() if self._is_the_class else None
 
     # -- as far as calls have a model ------------------------------------------------------------
 
@@ -165,6 +160,31 @@ class ServiceByItself:
     def audit(self, _values: Mapping[Any, Any]) -> Iterator[str]:
         """Nothing more is known of a class."""
         return iter(())
+
+
+class _Runs(Protocol):
+    """What stands for a service here."""
+
+    def has(self, name: str) -> bool: ...
+
+    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome: ...
+
+    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome: ...
+
+    def rows(self) -> list[tuple[Any, ...]] | None: ...
+
+
+def _what_runs(description: Description | ServedServices, model: ModelMaker | None) -> _Runs:
+    if isinstance(description, ServedServices):
+        if model is None:
+            return ServicesTogether(description)
+        return _PlainObject(model, description)
+    made = description.kind if model is None else model
+    if isinstance(made, type) and issubclass(made, Service):
+        return (
+            _PlainService(made) if getattr(made, "_keeps_attributes", False) else _OnTables(described(made))
+        )
+    return _PlainObject(made)
 
 
 class _OnTables:
@@ -211,23 +231,21 @@ class _OnTables:
         self._tables.doing, self._tables.interrupted = doing, False
         try:
             with watched(self._description.kind.__module__, is_update=doing is Doing.UPDATE):
-                return _came(method, call, lambda args, kwargs: function(self._object, *args, **kwargs))
+                return came_of(method, call, lambda args, kwargs: function(self._object, *args, **kwargs))
         finally:
             self._tables.doing = Doing.OURS
 
     def rows(self) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        for name in table_names(self._database):
-            quoted = '"' + name.replace('"', '""') + '"'
-            rows = self._database.execute(f"SELECT * FROM {quoted}").fetchall()  # noqa: S608
-            found += [(name, *row) for row in sorted(rows, key=msgpack.packb)]
-        return found
+        return all_rows(self._database)
 
 
 class _PlainObject:
     """An object of a plain class, in memory."""
 
-    def __init__(self, made: ModelMaker) -> None:
+    def __init__(self, made: ModelMaker, services: ServedServices | None = None) -> None:
+        """`services`: those that it stands for, where there are several: it has an object for each, by its
+        name."""
+        self._services = services
         try:
             self._object = made()
         except Exception as error:
@@ -236,7 +254,19 @@ class _PlainObject:
             ) from error
 
     def has(self, name: str) -> bool:
-        return callable(getattr(self._object, name, None))
+        return callable(self._found(name))
+
+    def _found(self, name: str) -> Any:
+        service, plain = plain_name(name)
+        return getattr(self._part(service), plain, None)
+
+    def _part(self, service: str) -> Any:
+        if self._services is None:
+            return self._object
+        return getattr(self._object, self._services.called(service), None)
+
+    def rows(self) -> None:
+        return None
 
     def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
         before = copy.deepcopy(self._object) if may_raise else None
@@ -252,17 +282,19 @@ class _PlainObject:
             "random": given.random(),
             "new_id": lambda: f"{given.random().getrandbits(128):032x}",
         }
-        for name, value in drawn.items():
-            with suppress(AttributeError):  # It has no place for it, and does not ask for it.
-                setattr(self._object, name, value)
+        parts = [] if self._services is None else [self._part(name) for name, _ in self._services.each()]
+        for part in (self._object, *parts):
+            for name, value in drawn.items():
+                with suppress(AttributeError):  # It has no place for it, and does not ask for it.
+                    setattr(part, name, value)
 
     def query(self, method: Method, call: Called, now: datetime) -> CallOutcome:
         self._set_moment(Given(now, None))
         return self._run(method, call)
 
     def _run(self, method: Method, call: Called) -> CallOutcome:
-        function = getattr(self._object, method.name)
-        return _came(method, call, lambda args, kwargs: function(*args, **kwargs))
+        function = self._found(method.name)
+        return came_of(method, call, lambda args, kwargs: function(*args, **kwargs))
 
 
 class _PlainService(_PlainObject):
@@ -270,16 +302,7 @@ class _PlainService(_PlainObject):
 
     def __init__(self, kind: type[Service]) -> None:
         self._module = kind.__module__
-
-        def made() -> object:
-            plain = type(kind.__name__, (kind,), {"__module__": kind.__module__, **_PLAIN})
-            service: Any = object.__new__(plain)
-            object.__setattr__(service, "_moment", None)
-            begin: Any = kind.__init__
-            service.create() if begin is Service.__init__ else begin(service)
-            return service
-
-        super().__init__(made)
+        super().__init__(lambda: made_plain(kind))
 
     def _set_moment(self, given: Given) -> None:
         object.__setattr__(self._object, "_moment", given)
@@ -287,39 +310,6 @@ class _PlainService(_PlainObject):
     def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
         with watched(self._module, is_update=True):
             return super().update(method, call, given, may_raise=may_raise)
-
-
-def _no_attribute(_self: object, name: str) -> Any:
-    raise AttributeError(name)
-
-
-_PLAIN = {
-    "__setattr__": object.__setattr__,
-    "__delattr__": object.__delattr__,
-    "__getattr__": _no_attribute,
-    "__dir__": object.__dir__,
-}
-"""What a class has in the place of what keeps its attributes in rows."""
-
-
-def _came(method: Method, call: Called, run: Callable[[list[Any], dict[str, Any]], Any]) -> CallOutcome:
-    """Return what comes of it, in plain values."""
-    try:
-        args, kwargs = method.made(call.args, call.kwargs)
-        try:
-            value = method.result(run(args, kwargs))
-        except NotPlain as error:
-            return CallOutcome(raised="TypeError", words=str(error))
-        came = CallOutcome.returned(value)
-        if len(came.packed) > _RESULT_BYTES_AT_MOST:
-            return CallOutcome(raised="OverflowError", words=f"{len(came.packed)} bytes")
-        return came
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        words = error.message if isinstance(error, InvalidRequest) else str(error)
-        kind = type(error)
-        return CallOutcome(raised=kind.__qualname__[:100], words=words[:WORDS_AT_MOST])
 
 
 def _moments(first_us: int, last_us: int) -> list[int | None]:

@@ -24,6 +24,7 @@ from bankrmi.errors import BankError
 from bankrmi.robustness.services.wanted import CallMaker, WantedCall
 from bankrmi.robustness.simulator.workload import BrokenWorkload
 from bankrmi.service.declaring import Description
+from bankrmi.service.served_services import ServedServices
 
 __all__ = ["CallScript", "Conversation"]
 
@@ -36,7 +37,9 @@ _RUNS_WITHOUT_CALLS = 1000
 class Conversation:
     """One client's."""
 
-    def __init__(self, description: Description, workload: CallScript, chance: random.Random) -> None:
+    def __init__(
+        self, description: Description | ServedServices, workload: CallScript, chance: random.Random
+    ) -> None:
         self._maker = CallMaker(description)
         self._workload = workload
         self._chance = chance

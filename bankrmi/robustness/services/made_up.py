@@ -13,13 +13,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.service.declaring import Description, Service, described, query, update
 
-__all__ = ["MadeUpModel", "MadeUpRefusal", "made_up_calls", "made_up_service"]
+__all__ = [
+    "ClassShape",
+    "MadeUpModel",
+    "MadeUpRefusal",
+    "calls_of_shape",
+    "made_up_calls",
+    "made_up_class",
+    "made_up_service",
+    "shape_of",
+]
 
 MOST = 40
 """No value may be larger: a CHECK of SQLite's says so."""
@@ -41,17 +50,25 @@ _STEPS = (
 )
 
 
+_CALLING_STEPS = ("call", "call", "call_caught", "call_caught")
+"""Of a service that stands beside another one; whatever is raised there is raised on, or caught."""
+
+_FEWEST_UPDATES = 2
+
+
 class MadeUpRefusal(Exception):
     """The declared error of all classes that are made up."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramStep:
-    """`what` is done to a table; `limit` is for those that raise."""
+    """`what` is done to a table; `limit` is for those that raise; `program` is which of another service's
+    methods is called."""
 
     what: str
     table: int
     limit: int = 0
+    program: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +90,28 @@ class ClassShape:
     updates: tuple[MethodProgram, ...]
 
 
-def shape_of(seed: int) -> ClassShape:
-    """Return the class of a seed."""
+def shape_of(seed: int | str, *, calls_others: bool = False) -> ClassShape:
+    """Return the class of a seed; with methods that call another service, perhaps."""
     chance = random.Random(f"class of seed {seed}")
     tables = chance.randint(1, 3)
+    steps = _STEPS + _CALLING_STEPS if calls_others else _STEPS
     return ClassShape(
         tables=tables,
         tallies=chance.random() < 0.5,
         cascades=tables > 1 and chance.random() < 0.5,
-        updates=tuple(_program(chance, tables) for _ in range(chance.randint(2, 6))),
+        updates=tuple(_program(chance, tables, steps) for _ in range(chance.randint(_FEWEST_UPDATES, 6))),
     )
 
 
-def _program(chance: random.Random, tables: int) -> MethodProgram:
-    steps = tuple(
-        ProgramStep(chance.choice(_STEPS), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
-        for _ in range(chance.randint(1, 5))
-    )
+def _program(chance: random.Random, tables: int, whats: Sequence[str]) -> MethodProgram:
+    steps = []
+    for _ in range(chance.randint(1, 5)):
+        step = ProgramStep(chance.choice(whats), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
+        if step.what in _CALLING_STEPS:
+            step = replace(step, program=chance.randrange(_FEWEST_UPDATES))
+        steps.append(step)
     return MethodProgram(
-        steps, chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables)
+        tuple(steps), chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables)
     )
 
 
@@ -100,14 +120,19 @@ def _program(chance: random.Random, tables: int) -> MethodProgram:
 
 def made_up_service(seed: int) -> Description:
     """Return the class of a seed, with its tables."""
-    shape = shape_of(seed)
+    return described(made_up_class(f"MadeUp{seed}", shape_of(seed)))
+
+
+def made_up_class(name: str, shape: ClassShape) -> type[Service]:
+    """Return a class of this shape."""
     methods: dict[str, Any] = {"create": _creating(shape), "__module__": __name__}
     for number, program in enumerate(shape.updates):
         methods[f"update_{number}"] = update(raises=[MadeUpRefusal])(_updating(program, shape))
     methods["value"] = query(_value)
     methods["rows"] = query(_rows)
     methods["tally"] = query(_tally)
-    return described(type(f"MadeUp{seed}", (Service,), methods))
+    made: type[Service] = type(name, (Service,), methods)
+    return made
 
 
 def _creating(shape: ClassShape) -> Callable[[Any], None]:
@@ -225,6 +250,17 @@ def _fail(self: Service, step: ProgramStep, _: ClassShape, name: str, number: in
         raise KeyError(f"{name} {_value(self, step.table, name)}")
 
 
+def _call(self: Any, step: ProgramStep, _: ClassShape, name: str, number: int) -> None:
+    getattr(self.other, f"update_{step.program}")(name, number)
+
+
+def _call_caught(self: Any, step: ProgramStep, shape: ClassShape, name: str, number: int) -> None:
+    try:
+        _call(self, step, shape, name, number)
+    except Exception:
+        _write(self, step, shape, (name, 1, "caught"))
+
+
 _STEPS_ON_TABLES: dict[str, Callable[[Any, ProgramStep, ClassShape, str, int], None]] = {
     "put": _put,
     "add": _add,
@@ -236,6 +272,8 @@ _STEPS_ON_TABLES: dict[str, Callable[[Any, ProgramStep, ClassShape, str, int], N
     "several": _several,
     "refuse": _refuse,
     "fail": _fail,
+    "call": _call,
+    "call_caught": _call_caught,
 }
 
 
@@ -249,8 +287,9 @@ class MadeUpModel:
     random: random.Random
     new_id: Callable[[], str]
 
-    def __init__(self, seed: int) -> None:
-        self._shape = shape_of(seed)
+    def __init__(self, seed: int | ClassShape) -> None:
+        self._shape = seed if isinstance(seed, ClassShape) else shape_of(seed)
+        self.calls_other: Callable[[int, str, int], None] | None = None
         self._tables: list[dict[str, tuple[int, str | None]]] = [{} for _ in range(self._shape.tables)]
         self._count = 0
         for number, program in enumerate(self._shape.updates):
@@ -309,6 +348,29 @@ class MadeUpModel:
             case "fail":
                 if number == step.limit:
                     raise KeyError(name)
+            case "call":
+                self._call(step, name, number)
+            case "call_caught":
+                try:
+                    self._call(step, name, number)
+                except Exception:
+                    self._set(step.table, name, 1, "caught")
+
+    def _call(self, step: ProgramStep, name: str, number: int) -> None:
+        assert self.calls_other is not None
+        self.calls_other(step.program, name, number)
+
+    def state(self) -> Any:
+        """Return all that changes, to be put back."""
+        return [dict(table) for table in self._tables], self._count
+
+    def put_back(self, state: Any) -> None:
+        """Be what `state` said."""
+        self._tables, self._count = state
+
+    def updates(self) -> Sequence[MethodProgram]:
+        """Return the programs of its updates."""
+        return self._shape.updates
 
     def _set(self, table: int, name: str, value: int, note: str | None) -> None:
         if table == 1 and self._shape.cascades and name not in self._tables[0]:
@@ -351,7 +413,11 @@ class _OfModel:
 
 def made_up_calls(seed: int) -> CallScript:
     """Return a workload for the class of a seed."""
-    shape = shape_of(seed)
+    return calls_of_shape(shape_of(seed))
+
+
+def calls_of_shape(shape: ClassShape) -> CallScript:
+    """Return a workload for a class of this shape."""
 
     def workload(chance: random.Random, service: Any) -> Any:
         table = chance.randrange(shape.tables)

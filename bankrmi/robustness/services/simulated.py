@@ -36,6 +36,7 @@ from bankrmi.service.declaring import Description, Method
 from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
+from bankrmi.service.served_services import ServedServices
 from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["ServiceTalk", "ServiceWorkload"]
@@ -68,9 +69,14 @@ class ServiceWorkload(Workload):
     keeps_whole = True
 
     def __init__(
-        self, description: Description, script: CallScript, model: ModelMaker | None, seed: int
+        self,
+        description: Description | ServedServices,
+        script: CallScript,
+        model: ModelMaker | None,
+        seed: int,
     ) -> None:
         self._description = description
+        self.code = description.code
         self._script = script
         self._model = model
         self._seed = seed

@@ -18,6 +18,7 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
 from bankrmi.errors import ConfigurationError
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions
 from bankrmi.replication.record import Position
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
@@ -91,6 +92,9 @@ class Workload(Protocol):
 
     keeps_whole: bool = False
     """Whether its journal is kept whole, and its state written with every record."""
+
+    code: CodeVersions = VERSION_1
+    """What every server's code knows of it."""
 
     def machine(self) -> StateMachine:
         """Return a new one, for one copy."""

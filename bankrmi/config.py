@@ -289,9 +289,15 @@ def _impossible_with_an_engine(settings: ConfigSettings) -> Iterator[Mistake]:
         ("serves", None, "is a class of one's own, which servers keep themselves"),
         ("witness", settings.nameserver, "keeps the view of who leads, and here nobody does"),
         ("copies_min", 1, "counts the copies of servers: how many the database has, it says itself"),
-        ("journal", JournalSettings(), "is that of servers that keep the accounts themselves"),
-        ("metrics", {}, "are not there yet for servers whose accounts are in a database"),
     )
+    for name in JournalSettings.model_fields:
+        usual = JournalSettings.model_fields[name].default
+        if name not in ("keep_days", "session_days") and getattr(settings.journal, name) != usual:
+            yield Mistake(
+                key=("journal", name),
+                others=(("engine",),),
+                message=f"{name} is of the journals that servers keep themselves: leave it out, or engine",
+            )
     for name, usual, why in of_a_pair:
         if getattr(settings, name) != usual:
             yield Mistake(

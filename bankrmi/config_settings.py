@@ -320,7 +320,8 @@ class JournalSettings(_Checked):
     """
     keep_days: _Days = 0.0
     """Only operations of so many days stay (`0.5` is possible). `0` here and above: the journal is kept
-    whole. What is folded cannot be had back: no backup, `--since`, `--to` or `--at` reaches below it.
+    whole. What is folded cannot be had back: no backup, `--since`, `--to` or `--at` reaches below it. With
+    `engine`: entries and requests are deleted from the database after so many days.
     """
     session_days: _Days = 7.0
     """For so long at least it is known what came of the newest request of each session, when it is

@@ -22,7 +22,7 @@ ROOMS = sorted(file.parent.name for file in PACKAGE.glob("*/__init__.py"))
 FILES = sorted(file for file in PACKAGE.rglob("*.py") if file.name != "__init__.py")
 RULES = [
     *(f"A{number}" for number in range(1, 6)),
-    *(f"V{number}" for number in range(1, 14)),
+    *(f"V{number}" for number in range(1, 15)),
     *(f"R{number}" for number in range(1, 6)),
     *(f"O{number}" for number in range(1, 6)),
     *(f"S{number}" for number in range(1, 9)),

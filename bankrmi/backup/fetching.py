@@ -36,6 +36,7 @@ from bankrmi.replication.fields import (
     position,
     records_after,
 )
+from bankrmi.replication.pause import reason_of
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.folding import Anchor, anchor_in
 
@@ -63,6 +64,7 @@ class PieceAnswer:
     acknowledged: int
     time_us: int
     begins_at: int = 0
+    retired_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +243,7 @@ class Fetch:
             acknowledged=number(answer["acknowledged"]),
             time_us=number(answer["time_us"]),
             begins_at=number(answer.get("begins_at", 0)),
+            retired_for=reason_of(answer.get("retired_for")),
         )
         return self.newest
 

@@ -11,11 +11,14 @@ Rule 3: however it ends, it is said what is there, and what to do.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import apsw
 
 from bankrmi.backup.chain import Chain
 from bankrmi.backup.point import at_action_id, at_time
@@ -28,12 +31,14 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.view import View
 from bankrmi.service.loading import load_services
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.storage.about import About
 from bankrmi.storage.copying import RESTORED, put_in_place
 from bankrmi.storage.database import LOCK, DiskFailed, own_directory
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.server_directory import DATABASE
+from bankrmi.verifying.stopped_directory import opened_unchanged
 
-__all__ = ["Restored", "WantedPoint", "restore"]
+__all__ = ["Restored", "WantedPoint", "restore", "take_away"]
 
 _IN_USE = (
     "{directory} is in use by the running process {owner}: a server that runs is not restored, stop it first"
@@ -49,6 +54,9 @@ class WantedPoint:
     files: Sequence[Path]
     to: int | None = None
     at_us: int | None = None
+    history: str = ""
+    """The history that the bank begins with; drawn if there is none. A database of it in the place is what an
+    interrupted try has left, that nobody ever led with: it is thrown away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,7 @@ def restore(
     *,
     given_up: Collection[str] = (),
     progress: Progress = lambda _: None,
+    before_the_first_view: Callable[[], None] = lambda: None,
 ) -> Restored:
     """Have the bank begin anew at `server`, with what these backups hold.
 
@@ -79,10 +88,10 @@ def restore(
                 f"configuration is {configuration.service}"
             )
         end = _end(chain, wanted)
-        with _empty_directory(configuration.data_dir / server) as directory:
+        with _empty_directory(configuration.data_dir / server, left_by=wanted.history) as directory:
             _check_that_none_lives(configuration, server, given_up)
             chain.check(progress)
-            adopted = _adopted(chain, server)
+            adopted = _adopted(chain, server, wanted.history)
             machine = _machine(configuration, chain)
             incarnation = rebuild(chain, end, directory / RESTORED, adopted, progress, machine)
             _check_that_none_lives(configuration, server, given_up)  # It may have taken an hour.
@@ -95,6 +104,7 @@ def restore(
             )
             view = _view(adopted, incarnation).because(cause)
             _put_in_place(directory)
+            before_the_first_view()
             _begin(configuration, server, directory, view)
             return Restored(action_id=end, ended_at=chain.links[-1].ends_at, view=view)
 
@@ -131,12 +141,22 @@ def _end(chain: Chain, wanted: WantedPoint) -> int:
     return chain.links[-1].ends_at
 
 
+def take_away(directory: Path, history: str) -> None:
+    """Remove what an interrupted try has left there, of this history, which no view ever named."""
+    if _history_in(directory / DATABASE) == history:
+        lock = own_directory(directory, _IN_USE)
+        throw_away(directory / DATABASE)
+        lock.close()
+
+
 @contextmanager
-def _empty_directory(directory: Path) -> Iterator[Path]:
+def _empty_directory(directory: Path, *, left_by: str = "") -> Iterator[Path]:
     """Take a data directory in which nothing is; if nothing comes of it, leave it as it was."""
     was_there = directory.is_dir()
     lock = own_directory(directory, _IN_USE)
     try:
+        if left_by and _history_in(directory / DATABASE) == left_by:
+            throw_away(directory / DATABASE)
         ours = {LOCK, *(f"{RESTORED}{end}" for end in ("", "-wal", "-shm", "-journal"))}
         if held := sorted(one.name for one in directory.iterdir() if one.name not in ours):
             raise OperationFailed(
@@ -153,6 +173,17 @@ def _empty_directory(directory: Path) -> Iterator[Path]:
         lock.close()
 
 
+def _history_in(database: Path) -> str | None:
+    """Return the history of a server's database; None if there is none, or it cannot be read."""
+    if not database.is_file():
+        return None
+    try:
+        with opened_unchanged(database) as opened:
+            return str(json.loads(About(opened).get("adopted"))["history"])
+    except (apsw.Error, KeyError, TypeError, ValueError):
+        return None
+
+
 def _check_that_none_lives(configuration: Configuration, server: str, given_up: Collection[str]) -> None:
     check_that_none_lives(configuration, server, given_up=given_up)
     for other in given_up:
@@ -164,9 +195,9 @@ def _check_that_none_lives(configuration: Configuration, server: str, given_up: 
             )
 
 
-def _adopted(chain: Chain, server: str) -> Adopted:
+def _adopted(chain: Chain, server: str, history: str) -> Adopted:
     return Adopted(
-        history=secrets.token_hex(8),
+        history=history or secrets.token_hex(8),
         epoch=chain.highest_epoch + EPOCHS_SINCE_A_BACKUP,
         primary=server,
         start_id=secrets.token_hex(8),

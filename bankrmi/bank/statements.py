@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bankrmi.bank.forms import TRANSFER, accounts_of, described
 from bankrmi.bank.operations import LARGEST, check_account
@@ -22,12 +22,14 @@ __all__ = [
     "ENTRIES_AT_MOST",
     "LOOKED_THROUGH",
     "LOOKING_MS",
+    "NO_DIGEST",
     "TOTAL",
     "Statement",
     "StatementEntry",
     "StatementPage",
     "StatementQuery",
     "Total",
+    "TotalOfMoment",
     "TotalQuery",
     "entries_of_account",
 ]
@@ -39,6 +41,9 @@ LOOKED_THROUGH = 512
 """Operations, for one answer; a record is never split."""
 _BYTES = 256 << 10
 
+NO_DIGEST = "none"
+"""What an entry has in the place of a digest where a database keeps the accounts: no journal is of all."""
+
 LOOKING_MS = 3.0
 """About what that takes."""
 
@@ -48,6 +53,12 @@ class TotalQuery:
 
 
 TOTAL = TotalQuery()
+
+
+class TotalOfMoment(NamedTuple):
+    """What they hold together at a moment that has no action id: those count for each account."""
+
+    total: int
 
 
 class KeptJournal(Protocol):
@@ -156,7 +167,8 @@ class StatementEntry:
     `kind` is withdraw, deposit, transfer, open_account or close_account; of a transfer one of `paid_by` and
     `paid_to` is the other account. `status` is "done", or why it was declined. `balance` is what the account
     held after it, None where that is not told. `time_us` is the primary's clock, in microseconds since 1970.
-    `digest` stands for the record and all that came before it: `bankrmi verify-statement` compares it.
+    `digest` stands for the record and all that came before it: `bankrmi verify-statement` compares it; it is
+    "none" where the accounts are in a database.
     """
 
     action_id: int
@@ -216,7 +228,10 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """What all accounts hold together, after the entry `action_id`."""
+    """What all accounts hold together, after the entry `action_id`.
+
+    None where the accounts are in a database: action ids count for each account there.
+    """
 
     total: int
-    action_id: int
+    action_id: int | None

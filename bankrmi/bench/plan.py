@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bankrmi.bench.rows.all import ROWS
 from bankrmi.bench.shapes import SHAPES, Shape, shape_called
 from bankrmi.errors import InvalidRequest
 
-__all__ = ["DEFAULT_ROWS", "Plan", "checked_rows"]
+__all__ = ["DEFAULT_ROWS", "ENGINE_ROWS", "Plan", "checked_rows"]
+
+ENGINE_ROWS = ("engine",)
+"""What is measured if a database is named, and no rows are."""
 
 DEFAULT_ROWS = (*SHAPES, "failover", "growth", "slow-disk")
 ALL = "all"
@@ -27,6 +30,8 @@ class Plan:
     failovers: int = 100
     records: int = 1_000_000
     servers: int = 2
+    engine: str | None = field(default=None, repr=False)
+    """The database of the row `engine`; None: one is started for it."""
 
     @property
     def job(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from bankrmi.bench.class_plan import ClassPlan
 from bankrmi.bench.figures import OURS, Results
 from bankrmi.bench.plan import Plan
+from bankrmi.database_url import database_in_words
 
 __all__ = ["Run", "document"]
 
@@ -35,7 +36,7 @@ def document(run: Run, results: Results) -> dict[str, Any]:
         "interrupted": run.interrupted,
         "machine": run.machine,
         "versions": run.versions,
-        "plan": asdict(run.plan),
+        "plan": _plan(run.plan),
         "rows": {
             row: {
                 system: [asdict(sample) | {"operations_per_second": sample.rate} for sample in samples]
@@ -56,3 +57,10 @@ def document(run: Run, results: Results) -> dict[str, Any]:
         "skipped": results.skipped,
         "failed": results.failed,
     }
+
+
+def _plan(plan: Plan | ClassPlan) -> dict[str, Any]:
+    """Return what was asked for; of a database, where it is, and never a password."""
+    if isinstance(plan, ClassPlan) or plan.engine is None:
+        return asdict(plan)
+    return asdict(plan) | {"engine": database_in_words(plan.engine)}

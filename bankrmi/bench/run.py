@@ -78,6 +78,7 @@ def _look_at(
         failovers=plan.failovers,
         records=plan.records,
         servers=plan.servers,
+        engine=plan.engine,
         parts=parts,
         progress=progress,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from bankrmi.cli.database_option import DatabaseUrl, without_password
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import Invocation, say, tell
 from bankrmi.cli.service_options import one_class
@@ -31,7 +32,17 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-_PEERS = ("postgresql", "redis", "etcd", "pysyncobj", "pyro5", "floor", "tls")
+_PEERS = (
+    "postgresql",
+    "redis",
+    "etcd",
+    "pysyncobj",
+    "pyro5",
+    "floor",
+    "tls",
+    "three-servers",
+    "five-servers",
+)
 
 
 class _Names(click.ParamType[tuple[str, ...]]):
@@ -100,6 +111,12 @@ class _Names(click.ParamType[tuple[str, ...]]):
     "--servers", type=click.IntRange(2, 9), default=2, show_default=True, help="How many our bank has."
 )
 @click.option(
+    "--engine",
+    metavar="URL",
+    type=DatabaseUrl(),
+    help="Measure servers on this database (row `engine`), in a schema of their own; else one is started.",
+)
+@click.option(
     "--json",
     "json_file",
     metavar="FILE",
@@ -129,6 +146,7 @@ def bench(
     failovers: int,
     records: int,
     servers: int,
+    engine: str | None,
     json_file: Path | None,
     html: Path | None,
     calls: tuple[str, ...],
@@ -146,6 +164,7 @@ def bench(
                          such row. `user` calls by the library that a person uses.
     Of our bank alone:   failover  growth  slow-disk
     Only where named:    catching-up  own-clients  crowds  daemon; all
+    Of a database:       engine: throughput against the number of servers, 1 to --servers
 
     \b
     A part of a row is named behind it: failover:kill, crowds:idle,
@@ -160,7 +179,7 @@ def bench(
     whose disk is measured. Exit code 1 if something that was to be measured went wrong; a peer that is not
     installed is skipped, with the command that installs it.
     """
-    from bankrmi.bench.plan import DEFAULT_ROWS, Plan, checked_rows
+    from bankrmi.bench.plan import DEFAULT_ROWS, ENGINE_ROWS, Plan, checked_rows
     from bankrmi.bench.run import run, run_class
 
     if json_file is not None and json_file == html:
@@ -173,21 +192,23 @@ def bench(
         return _measured(of_class, partial(run_class, of_class), json_file, html)
     if calls:
         raise click.UsageError("--call is of a class: say `bankrmi serve MODULE:CLASS` before the command")
+    usual = DEFAULT_ROWS if engine is None else ENGINE_ROWS
     plan = Plan(
-        rows=DEFAULT_ROWS if rows is None else checked_rows(rows),
+        rows=usual if rows is None else checked_rows(rows),
         against=against,
         rounds=rounds,
         seconds=seconds,
         failovers=failovers,
         records=records,
         servers=servers,
+        engine=engine,
     )
     return _measured(plan, partial(run, plan), json_file, html)
 
 
 def _check_of_a_bank(context: click.Context, served: str) -> None:
     """Raise UsageError for an option that is of a bank's accounts."""
-    for name in ("against", "failovers", "records"):
+    for name in ("against", "failovers", "records", "engine"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name} is of a bank, and {served} is served here", context)
 
@@ -257,7 +278,7 @@ def _record_of(plan: Plan | ClassPlan, results: Results) -> Run:
     return Run(
         plan=plan,
         begun=datetime.now().astimezone(),
-        command=shlex.join(["bankrmi", *sys.argv[1:]]),
+        command=shlex.join(["bankrmi", *map(without_password, sys.argv[1:])]),
         machine=told,
         versions=versions([system for system in systems if system.missing() is None]),
         commit=commit(),

@@ -48,6 +48,7 @@ _FILES: dict[str, tuple[str, ...]] = {
     "misfortune": ("misfortune",),
     "recordings": ("record", "replay"),
     "verify": ("verify", "verify-statement"),
+    "migrate": ("migrate",),
     "cert": ("cert",),
     "help": ("help",),
 }

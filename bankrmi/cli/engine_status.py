@@ -7,6 +7,7 @@ from typing import Any
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.cli.invocation import show_json, tell
 from bankrmi.config import Configuration
+from bankrmi.foreign_text import foreign
 
 __all__ = ["print_engine_status", "show_engine_status"]
 
@@ -39,6 +40,9 @@ def engine_health(found: dict[str, Any]) -> tuple[int, str]:
         return ExitCode.UNREACHED, "no server answers"
     if not any(one["database_answers"] for one in there):
         return HealthCode.NOTHING_ACKNOWLEDGED, f"the database {database} answers none of the servers"
+    if any(one["retired_for"] for one in there):
+        gone = next(foreign(one["retired_for"]) for one in there if one["retired_for"])
+        return HealthCode.NOTHING_ACKNOWLEDGED, f"the bank is not in {database} any more: it is in {gone}"
     return ExitCode.DONE, f"{len(there)} of {all_of_them} servers answer; the accounts are in {database}"
 
 

@@ -147,7 +147,9 @@ def view_sentence(view: dict[str, Any]) -> str:
     """Return a view in a few words."""
     in_sync = ", ".join(map(foreign, view["in_sync"]))
     paused = ", paused" if view.get("paused") is not None else ""
-    return f"epoch {foreign(view['epoch'])}, primary {foreign(view['primary'])}, in sync {in_sync}{paused}"
+    retired = f", retired for {there}" if (there := view.get("retired_for")) is not None else ""
+    where = f"epoch {foreign(view['epoch'])}, primary {foreign(view['primary'])}, in sync {in_sync}"
+    return f"{where}{paused}{retired}"
 
 
 COMMANDS = (failover, pause, resume)

@@ -31,6 +31,7 @@ __all__ = [
     "missed",
     "moved_away",
     "pause_in_words",
+    "retired_in_words",
     "unanswered",
     "why_not_in_its_place",
 ]
@@ -62,12 +63,14 @@ def _denied(status: Status) -> str:
 def findings(status: Status) -> Iterator[Finding]:
     """Yield what is wrong, the worst first."""
     leader = leader_of(status)
+    if retired := retired_in_words(status):
+        yield HealthCode.NOTHING_ACKNOWLEDGED, retired
     found = (
         _leading(status) if leader is None else _acknowledging(status, leader),
         _copies(status, leader),
         _successor(status, leader),
     )
-    return (one for one in found if one is not None)
+    yield from (one for one in found if one is not None)
 
 
 # -- who keeps the view ------------------------------------------------------------------------------
@@ -289,6 +292,12 @@ def pause_in_words(status: Status) -> str:
         f"automatic takeover is paused by {foreign(pause.get('by') or 'somebody')}"
         f"{f' since {since}' if since else ''}{f': {foreign(reason)}' if reason else ''}"
     )
+
+
+def retired_in_words(status: Status) -> str:
+    """Say that the servers answer no clients any more, and where the bank is (V14); nothing if it is here."""
+    there = (status["view"] or {}).get("retired_for")
+    return "" if there is None else f"the bank is not here any more: it is in {foreign(there)}"
 
 
 def _well(status: Status) -> Finding:

@@ -23,7 +23,16 @@ KINDS = 200
 _LONG_AGO_S = 30.0
 """A death longer than this before a takeover was not the reason for it."""
 
-_LEADS_ON = ("paused", "resumed", "settled", "added at", "removed", "moved to")
+_LEADS_ON = (
+    "paused",
+    "resumed",
+    "retired",
+    "reinstated",
+    "settled",
+    "added at",
+    "removed",
+    "moved to",
+)
 """Causes, as they are logged, of views whose primary never stopped leading."""
 
 _WAITING = frozenset({"waiting", "nobody can lead"})

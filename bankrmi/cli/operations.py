@@ -178,7 +178,8 @@ def total(invocation: Invocation, as_json: bool, timeout: float | None) -> None:
     if as_json:
         show_json({"total": whole.total, "action_id": whole.action_id})
     else:
-        tell(f"All accounts: {whole.total}, at action id {whole.action_id}")
+        at = "" if whole.action_id is None else f", at action id {whole.action_id}"
+        tell(f"All accounts: {whole.total}{at}")
 
 
 @click.command(context_settings=_NEGATIVE_NUMBERS)

@@ -58,5 +58,5 @@ def engine_overview(configuration: Configuration) -> dict[str, Any]:
     }
 
 
-_SHOWN = ("role", "why", "pid", "database_answers", "history", "waiting")
+_SHOWN = ("role", "why", "pid", "database_answers", "retired_for", "history", "waiting")
 """What is shown of what a server says."""

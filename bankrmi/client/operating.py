@@ -32,6 +32,7 @@ from bankrmi.rmi import Failure
 __all__ = [
     "Export",
     "change_servers",
+    "changed_views",
     "export",
     "failover",
     "move_view",
@@ -52,10 +53,11 @@ _CHANGES = 10_000
 def switchover(configuration: Configuration, target: str | None) -> dict[str, Any]:
     """Have the primary hand over to `target`, or to any server in sync; return the views before and after."""
     primary, configuration = _primary(configuration)
-    return _changed(primary, _ask_operator(configuration, primary, "switchover", target))
+    return changed_views(primary, _ask_operator(configuration, primary, "switchover", target))
 
 
-def _changed(server: str, answer: Any) -> dict[str, Any]:
+def changed_views(server: str, answer: Any) -> dict[str, Any]:
+    """Return the views before and after of what an operator's word has changed."""
     try:
         return {when: view_fields(answer[when]) for when in ("before", "after")}
     except (AttributeError, KeyError, TypeError):
@@ -123,13 +125,13 @@ def failover(
     except KeyboardInterrupt as interruption:
         interruption.add_note(f"interrupted: {server} may take over yet; `bankrmi status` shows it")
         raise
-    return _changed(server, answer)
+    return changed_views(server, answer)
 
 
 def pause(configuration: Configuration, reason: str | None) -> dict[str, Any]:
     """Have the primary turn automatic takeover off; return the views before and after."""
     primary, configuration = _primary(configuration)
-    return _changed(primary, _ask_operator(configuration, primary, "pause", reason))
+    return changed_views(primary, _ask_operator(configuration, primary, "pause", reason))
 
 
 def resume(configuration: Configuration) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def resume(configuration: Configuration) -> dict[str, Any]:
     primary = servers.get(view["primary"], {}) if view is not None else {}
     if view is None or (primary.get("reachable") and primary.get("role") == "primary"):
         leader, configuration = _primary(configuration)
-        return _changed(leader, _ask_operator(configuration, leader, "resume"))
+        return changed_views(leader, _ask_operator(configuration, leader, "resume"))
     if view["paused"] is None:
         raise OperationFailed("automatic takeover is not paused")
     able = [one["server"] for one in found["servers"] if one["reachable"] and one.get("role") == "standby"]

@@ -401,6 +401,8 @@ def view_fields(told: _Told) -> dict[str, Any]:
     cause, written_us = Cause.from_wire(told.get("cause")), told.get("written_us")
     view["cause"] = None if cause is None else cause.to_wire()
     view["paused"] = _pause(told.get("paused"))
+    retired_for = told.get("retired_for")
+    view["retired_for"] = None if retired_for is None else foreign(retired_for)
     view["written_us"] = written_us if type(written_us) is int else None
     return view
 

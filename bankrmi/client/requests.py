@@ -408,7 +408,7 @@ def read_total(answer: Any) -> Total:
         and digits.isdecimal(),
         "it is no total",
     )
-    _check(_is_number(action_id), "its action id cannot be")
+    _check(action_id is None or _is_number(action_id), "its action id cannot be")
     return Total(total=int(digits), action_id=action_id)
 
 

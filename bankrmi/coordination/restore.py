@@ -188,10 +188,17 @@ def _chosen(holdings: Sequence[Holdings], new_history: str) -> SafeView | NoSafe
             forced=True,
             paused=None if remembered is None else remembered.paused,
             servers=None if remembered is None else remembered.servers,
+            retired_for=_retired_for(best, remembered, newest),
         ),
         why=f"{best.server} {role}, so it holds everything that was ever acknowledged, "
         f"up to action id {best.tip.action_id}",
     )
+
+
+def _retired_for(best: Holdings, remembered: View | None, newest: int) -> str | None:
+    """V14: it stays so: as the newest view has it, or what was noted with the epoch that was led."""
+    is_unheard = remembered is None or remembered.epoch < newest
+    return best.retired_for if is_unheard or remembered is None else remembered.retired_for
 
 
 def _newest_view(holdings: Iterable[Holdings]) -> View | None:

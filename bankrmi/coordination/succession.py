@@ -15,6 +15,7 @@ Rule 5: who leads by force is in sync alone: of nobody else is it known what he 
 Rule 6: a pause begins and ends in a view of the same primary and members; or it ends with a takeover.
 Rule 7: the set of servers, once there, stays; it changes by one server at a time, by a primary that stays,
         and is never that one. Who comes or moves is not in sync (V12).
+Rule 8: servers are retired, and reinstated, in a view of the same primary and members; and stay so (V14).
 """
 
 from __future__ import annotations
@@ -64,10 +65,16 @@ def objection(current: View | None, proposed: View, past_histories: Container[st
             return "who leads by force is in sync alone"
         if proposed.servers != current.servers:
             return "a forced takeover leaves the set of servers as it is"
+        if proposed.retired_for != current.retired_for:
+            return "a forced takeover reinstates nobody"
         return None if proposed.paused == current.paused else "a forced takeover leaves a pause as it is"
     if proposed.history != current.history:
         return "only a forced takeover begins another history"
-    return _objection_to_members(current, proposed) or _objection_to_pause(current, proposed)
+    return (
+        _objection_to_members(current, proposed)
+        or _objection_to_pause(current, proposed)
+        or _objection_to_retirement(current, proposed)
+    )
 
 
 def _objection_to_a_first(proposed: View) -> str | None:
@@ -106,6 +113,14 @@ def _objection_to_servers(current: View, proposed: View) -> str | None:
     if not proposed.in_sync.isdisjoint(changed):
         return f"{changed[0]} lives elsewhere than before, and is called in sync"
     return None
+
+
+def _objection_to_retirement(current: View, proposed: View) -> str | None:
+    if proposed.retired_for == current.retired_for:
+        return None
+    if (proposed.primary, proposed.incarnations) == (current.primary, current.incarnations):
+        return None
+    return "to retire the servers, or to reinstate them, changes nothing else"
 
 
 def _objection_to_pause(current: View, proposed: View) -> str | None:

@@ -20,7 +20,6 @@ import asyncio
 import logging
 import os
 import random
-import re
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -33,9 +32,14 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from bankrmi.bank.accounts import fingerprint
+from bankrmi.bank.statements import StatementPage
 from bankrmi.database_url import database_in_words
-from bankrmi.engine.deciding import AccountState, Decisions, RequestId, WantedRequest, accounts_of, decide
+from bankrmi.engine.deciding import AccountState, BankState, Decisions, Known, WantedRequest, decide
+from bankrmi.engine.deciding import accounts_of as accounts_of_group
 from bankrmi.engine.records import EngineRecord
+from bankrmi.engine.settings import SETTINGS, first_line, lets_nobody_in
+from bankrmi.engine.statements import read_statement
+from bankrmi.engine.sweeping import Sweep
 from bankrmi.engine.tables import BEGIN, COMMIT, ROLLBACK, Statements
 from bankrmi.errors import ConfigurationError, OperationFailed
 
@@ -62,27 +66,19 @@ _AWAY = (
     TimeoutError,
     OSError,
 )
-_NOT_LET_IN = re.compile(r'(?:role|database) ".*" does not exist|authentication failed|no pg_hba\.conf entry')
-"""Whoever is not let in is told by these words alone: libpq gives no code for them."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
-_CONNECT_S = 3
 _HUNG_UP_S = 1.0
 """Within this, a task notices that its connection is gone."""
+
+_WAITS_S = 0.2
+"""Between two looks whether a bank that is on its way here has come."""
 
 Connection = psycopg.AsyncConnection[Any]
 Done = TypeVar("Done")
 
-_SETTINGS = {
-    "autocommit": True,
-    "prepare_threshold": None,  # What is prepared in a pipeline that fails is there for psycopg alone.
-    "connect_timeout": _CONNECT_S,
-    "application_name": "bankrmi",
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "target_session_attrs": "read-write",
-}
+
+class _OnItsWay(Exception):
+    """The bank is being brought here, and is not here yet."""
 
 
 class EngineDatabase:
@@ -99,11 +95,14 @@ class EngineDatabase:
         """Drawn when the bank was opened; empty before `open`."""
         self.why_away = ""
         """Why the last try came to nothing; empty while the database answers."""
+        self.repetitions = {"conflict": 0, "away": 0}
+        """How often a transaction was begun again: somebody else was there first; the database was away."""
 
     async def open(self, ledger: Mapping[int, int]) -> None:
         """Make the tables, and open the bank with the ledger, unless that was done before.
 
-        Waits for the database. Raises ConfigurationError if it does not let us in.
+        Waits for the database, and for a bank that is on its way there. Raises ConfigurationError if it does
+        not let us in.
         """
         opened = await self._again_and_again(lambda connection: self._open(connection, ledger), lambda: True)
         assert opened is not None
@@ -117,23 +116,43 @@ class EngineDatabase:
 
     async def decide(
         self, group: Sequence[WantedRequest], still_wanted: Callable[[], bool]
-    ) -> Mapping[RequestId, EngineRecord] | None:
-        """Return what came of each request, once it is durable; None if nobody waits any more."""
+    ) -> Decisions | BankState | None:
+        """Return what came of each request, once it is durable; None if nobody waits any more.
+
+        Of a bank that has left, its state: it says where to.
+        """
         return await self._again_and_again(lambda connection: self._decide(connection, group), still_wanted)
 
     async def balances(
         self, accounts: Sequence[int], still_wanted: Callable[[], bool]
-    ) -> Mapping[int, AccountState] | None:
-        """Return the accounts that there are, as they are now; None if nobody waits any more."""
+    ) -> tuple[BankState, Mapping[int, AccountState]] | None:
+        """Return the bank, and the accounts that there are now; None if nobody waits any more."""
         return await self._again_and_again(
             lambda connection: self._confirmed(connection, self._read(connection, accounts)), still_wanted
         )
 
-    async def total(self, still_wanted: Callable[[], bool]) -> int | None:
-        """Return what all accounts hold together at one moment; None if nobody waits any more."""
+    async def total(self, still_wanted: Callable[[], bool]) -> tuple[BankState, int] | None:
+        """Return the bank, and what all accounts hold together now; None if nobody waits any more."""
         return await self._again_and_again(
             lambda connection: self._confirmed(connection, self._sum(connection)), still_wanted
         )
+
+    async def statement(
+        self, account: int, since: int, limit: int, still_wanted: Callable[[], bool]
+    ) -> tuple[BankState, int, StatementPage] | None:
+        """Return the bank, the account's newest action id, and some of its entries above `since`."""
+        return await self._again_and_again(
+            lambda connection: self._confirmed(
+                connection, read_statement(connection, self._statements, account, since, limit)
+            ),
+            still_wanted,
+        )
+
+    async def sweep(self, sweep: Sweep) -> bool:
+        """Forget some of what is older than is asked for; return whether there may be more at once."""
+        swept = await self._again_and_again(lambda one: sweep.step(one, self._statements), lambda: True)
+        assert swept is not None
+        return swept
 
     # -- one try ---------------------------------------------------------------------------------
 
@@ -142,6 +161,8 @@ class EngineDatabase:
         with suppress(errors.UndefinedTable):  # Whoever may use the tables need not be allowed to make them.
             found = await connection.execute(statements.history)
             row = await found.fetchone()
+            if row is not None and row[1] is not None:
+                raise _OnItsWay
             if row is not None:
                 return str(row[0])
         for statement in statements.make:
@@ -151,37 +172,40 @@ class EngineDatabase:
         row = await opened.fetchone()
         if row is None:
             await connection.execute(ROLLBACK)
-            found = await connection.execute(statements.history)
-            row = await found.fetchone()
-            assert row is not None
-            return str(row[0])
+            raise errors.UniqueViolation  # Somebody else has just opened it, or brings one here: look again.
         async with connection.cursor() as cursor, cursor.copy(statements.accounts_in) as copy:
             for account, balance in sorted(ledger.items()):
                 await copy.write_row((account, balance, 0))
         await connection.execute(COMMIT)
         return str(row[0])
 
-    async def _decide(
-        self, connection: Connection, group: Sequence[WantedRequest]
-    ) -> Mapping[RequestId, EngineRecord]:
+    async def _decide(self, connection: Connection, group: Sequence[WantedRequest]) -> Decisions | BankState:
         statements = self._statements
         sessions = [wanted.request[0] for wanted in group]
         sequences = [wanted.request[1] for wanted in group]
         async with connection.pipeline():
             await connection.execute(BEGIN)
+            bank = await connection.execute(statements.bank)
             found = await connection.execute(statements.recorded, (sessions, sequences))
-            locked = await connection.execute(statements.locked, (accounts_of(group),))
-            recorded = {
-                (row[0], row[1]): EngineRecord(row[2], row[3], tuple(row[4]))
-                for row in await found.fetchall()
-            }
-            accounts = {row[0]: AccountState(row[1], row[2]) for row in await locked.fetchall()}
-        decisions = decide(group, recorded, accounts)
+            spans = await connection.execute(statements.spans, ([*dict.fromkeys(sessions)],))
+            locked = await connection.execute(statements.locked, (accounts_of_group(group),))
+            state = _state_in(await bank.fetchone())
+            recorded = {(row[0], row[1]): _record_in(row) for row in await found.fetchall()}
+            known = Known(
+                recorded,
+                {row[0]: AccountState(row[1], row[2]) for row in await locked.fetchall()},
+                {row[0]: (row[1], row[2]) for row in await spans.fetchall() if row[1] is not None},
+                state,
+            )
+        if state.retired_for is not None:
+            await connection.execute(COMMIT)
+            return state
+        decisions = decide(group, known)
         async with connection.pipeline():
             if decisions.new:
                 await self._write(connection, decisions)
             await connection.execute(COMMIT)
-        return decisions.records
+        return decisions
 
     async def _write(self, connection: Connection, decisions: Decisions) -> None:
         statements = self._statements
@@ -195,18 +219,26 @@ class EngineDatabase:
             rows = []
             for request in decisions.new:
                 record = decisions.records[request]
-                rows.append((*request, record.operations, record.outcomes, list(record.action_ids)))
+                ids = list(record.action_ids)
+                told = (record.operations, record.outcomes, ids, decisions.payee_ids[request])
+                rows.append((*request, *told))
             await cursor.executemany(statements.record, rows)
 
-    async def _read(self, connection: Connection, accounts: Sequence[int]) -> Mapping[int, AccountState]:
+    async def _read(
+        self, connection: Connection, accounts: Sequence[int]
+    ) -> tuple[BankState, Mapping[int, AccountState]]:
         found = await connection.execute(self._statements.balances, (list(accounts),))
-        return {row[0]: AccountState(row[1], row[2]) for row in await found.fetchall()}
+        rows = await found.fetchall()
+        state = _state_in(rows[0] if rows else None)
+        there = {row[3]: AccountState(row[4], row[5]).above(state.base) for row in rows if row[3] is not None}
+        return state, there
 
-    async def _sum(self, connection: Connection) -> int:
+    async def _sum(self, connection: Connection) -> tuple[BankState, int]:
         found = await connection.execute(self._statements.total)
         row = await found.fetchone()
+        state = _state_in(row)
         assert row is not None
-        return int(row[0])
+        return state, int(row[3])
 
     async def _confirmed(self, connection: Connection, look: Coroutine[Any, Any, Done]) -> Done:
         """Return what was seen, once a commit that came after it is acknowledged (rule 5)."""
@@ -234,18 +266,24 @@ class EngineDatabase:
                         self._idle.append(connection)
                 self._is_back()
                 return done
+            except _OnItsWay:
+                self._is_away(
+                    OperationFailed("the bank is on its way there: `bankrmi migrate` has not ended")
+                )
+                await asyncio.sleep(_WAITS_S)
             except _AT_ONCE_AGAIN:
+                self.repetitions["conflict"] += 1
                 pause_s = min(pause_s, 8 * _FIRST_PAUSE_S)
             except _AWAY as error:
                 self._is_away(error)
             except errors.InsufficientPrivilege as error:
                 raise ConfigurationError(
                     f"the database {self._in_words} does not allow what has to be done there: "
-                    f"{_first_line(error)}"
+                    f"{first_line(error)}"
                 ) from None
             except psycopg.Error as error:
                 raise OperationFailed(
-                    f"the database {self._in_words} did what cannot be gone on from: {_first_line(error)}"
+                    f"the database {self._in_words} did what cannot be gone on from: {first_line(error)}"
                 ) from error
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # So that two do not meet again and again.
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -253,13 +291,11 @@ class EngineDatabase:
 
     async def _connected(self) -> Connection:
         try:
-            new = await psycopg.AsyncConnection.connect(self._url, **_SETTINGS)  # type: ignore[arg-type]
+            new = await psycopg.AsyncConnection.connect(self._url, **SETTINGS)
         except psycopg.OperationalError as error:
-            refused = [line for line in str(error).splitlines() if _NOT_LET_IN.search(line)]
-            if refused and not self.history:  # Later on it may pass.
-                raise ConfigurationError(
-                    f"the database {self._in_words} does not let us in: {refused[0].strip()}"
-                ) from None
+            why = lets_nobody_in(error)
+            if why is not None and not self.history:  # Later on it may pass.
+                raise ConfigurationError(f"the database {self._in_words} does not let us in: {why}") from None
             raise
         if self.history:
             try:
@@ -289,7 +325,8 @@ class EngineDatabase:
         return trying.result()
 
     def _is_away(self, error: Exception) -> None:
-        why = _first_line(error)
+        why = first_line(error)
+        self.repetitions["away"] += 1
         if not self.why_away:
             log.warning("the database does not answer", database=self._in_words, why=why)
         self.why_away = why
@@ -298,6 +335,20 @@ class EngineDatabase:
         if self.why_away:
             self.why_away = ""
             log.info("the database answers again", database=self._in_words)
+
+
+def _state_in(row: Sequence[Any] | None) -> BankState:
+    """Return what a row says of the bank; without one, it was taken away, and no try finds it again."""
+    if row is None:
+        raise OperationFailed(
+            "there is no bank in the database any more: its one row in the table `bank` is gone"
+        )
+    return BankState(row[0], row[1], row[2])
+
+
+def _record_in(row: Sequence[Any]) -> EngineRecord | None:
+    """Return a recorded request; None if what came of it is forgotten."""
+    return None if row[2] is None else EngineRecord(row[2], row[3], tuple(row[4]))
 
 
 def _hang_up(connection: Connection) -> None:
@@ -315,7 +366,3 @@ async def _rolled_back(connection: Connection) -> bool:
                 await connection.execute(ROLLBACK)
             return True
     return status is TransactionStatus.IDLE
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -12,15 +12,21 @@ Rule 3: a read is one statement for all who want to read, and sees everything th
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, assert_never
 
-from bankrmi.bank.statements import TOTAL
+import structlog
+
+from bankrmi.bank.statements import TOTAL, StatementQuery, TotalOfMoment
 from bankrmi.engine.database import EngineDatabase
-from bankrmi.engine.deciding import WantedRequest
-from bankrmi.replication.effects import Decided, IsBusy, Read, Refusal
+from bankrmi.engine.deciding import BankState, Decisions, WantedRequest
+from bankrmi.engine.sweeping import Sweep
+from bankrmi.histogram import Histogram
+from bankrmi.replication.effects import Decided, IsBusy, NotLeading, Read, Refusal, Reply
 from bankrmi.replication.events import (
     CallersGone,
     ClientEvent,
@@ -30,13 +36,17 @@ from bankrmi.replication.events import (
     ReadArrived,
     RequestArrived,
 )
+from bankrmi.replication.figures import Figures
 
 __all__ = ["EngineDriver"]
+
+log = structlog.get_logger("bankrmi.engine")
 
 _OPERATIONS_AT_ONCE = 8192
 _REQUESTS_AT_ONCE = 512
 _READS_AT_ONCE = 1024
 _LOOK_SECONDS = 1.0
+_SWEEP_SECONDS, _SWEEP_AGAIN_SECONDS = 10.0, 0.05
 
 Change = RequestArrived | OutcomeAsked
 
@@ -44,18 +54,25 @@ Change = RequestArrived | OutcomeAsked
 class EngineDriver:
     """Takes what is asked of one server to the database; `failed` raises why it had to stop."""
 
-    def __init__(self, database: EngineDatabase, *, writers: int) -> None:
+    def __init__(self, database: EngineDatabase, *, writers: int, sweep: Sweep) -> None:
         self._database = database
+        self._sweep = sweep
+        self.figures = Figures()
+        self.transactions = Histogram(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+        self.retired_for: str | None = None
+        """Where the bank has gone, as the newest look found."""
         self._writers = writers
         self._changes: deque[Change] = deque()
         self._reads: deque[ReadArrived] = deque()
-        self._something = {"changes": asyncio.Event(), "reads": asyncio.Event()}
+        self._statements: deque[ReadArrived] = deque()
+        self._something = {kind: asyncio.Event() for kind in ("changes", "reads", "statements")}
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self) -> None:
         """Begin to serve those who wait."""
-        serving = [*(self._change() for _ in range(self._writers)), self._read(), self._look()]
+        others = [self._read(), self._tell_statements(), self._look(), self._sweep_up()]
+        serving = [*(self._change() for _ in range(self._writers)), *others]
         self._tasks = [asyncio.create_task(task) for task in serving]
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -73,7 +90,7 @@ class EngineDriver:
     @property
     def queued(self) -> int:
         """How many requests and reads wait for a connection."""
-        return len(self._changes) + len(self._reads)
+        return len(self._changes) + len(self._reads) + len(self._statements)
 
     # -- what the door gives ---------------------------------------------------------------------
 
@@ -97,7 +114,7 @@ class EngineDriver:
     def _without(self, tokens: frozenset[Any]) -> list[ClientEvent]:
         """Leave these out, as far as they wait yet; return them."""
         left: list[ClientEvent] = []
-        for waiting in (self._changes, self._reads):
+        for waiting in (self._changes, self._reads, self._statements):
             left += [one for one in waiting if one.token in tokens]
             staying = [one for one in waiting if one.token not in tokens]
             waiting.clear()
@@ -121,23 +138,32 @@ class EngineDriver:
         room = _OPERATIONS_AT_ONCE
         while self._changes and len(group) < _REQUESTS_AT_ONCE and room > 0:
             change = self._changes.popleft()
-            room -= change.operation_count if isinstance(change, RequestArrived) else 1
+            room -= _count(change)
             group.append(change)
         return group
 
     async def _decide(self, group: list[Change]) -> None:
         wanted = [WantedRequest(change.request, _operations(change)) for change in group]
-        records = await self._database.decide(wanted, partial(_anybody, group))
-        if records is None:
-            return
-        history = self._database.history
-        for change in group:
-            record = records[change.request]
-            is_another = record.operations not in (b"", _operations(change))
-            if isinstance(change, RequestArrived) and is_another:
-                change.token.reply(Refusal("this request id was used before, for another operation"))
-            else:
-                change.token.reply(Decided(history, record))  # type: ignore[arg-type]  # Answers read both.
+        began_s = time.monotonic()
+        decisions = await self._database.decide(wanted, partial(_anybody, group))
+        if decisions is not None:
+            self.transactions.observe(time.monotonic() - began_s)
+        if isinstance(decisions, BankState):
+            _send_on(group, decisions)
+        elif decisions is not None:
+            self.figures.formed(len(group), sum(map(_count, group)))
+            for change in group:
+                change.token.reply(self._reply(change, decisions))
+
+    def _reply(self, change: Change, decisions: Decisions) -> Reply:
+        refused = decisions.refused.get(change.request)
+        if refused is not None:
+            return refused
+        record = decisions.records[change.request]
+        is_another = record.operations not in (b"", _operations(change))
+        if isinstance(change, RequestArrived) and is_another:
+            return Refusal("this request id was used before, for another operation")
+        return Decided(self._database.history, record)  # type: ignore[arg-type]  # Answers read both.
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -154,32 +180,89 @@ class EngineDriver:
             if totals:
                 await self._tell_total(totals)
             for read in reads:
-                if type(read.query) is not int and read.query is not TOTAL:
-                    read.token.reply(Refusal("there are no statements of accounts in a database yet"))
+                if isinstance(read.query, StatementQuery):
+                    self._statements.append(read)
+                    self._something["statements"].set()
 
     async def _tell_balances(self, reads: list[ReadArrived]) -> None:
         found = await self._database.balances(
             sorted({read.query for read in reads}), partial(_anybody, reads)
         )
-        if found is not None:
-            for read in reads:
-                state = found.get(read.query)
-                balance, action_id = (None, 0) if state is None else (state.balance, state.action_id)
-                read.token.reply(Read(self._database.history, action_id, balance))
+        if found is None:
+            return
+        bank, accounts = found
+        if bank.retired_for is not None:
+            _send_on(reads, bank)
+            return
+        for read in reads:
+            state = accounts.get(read.query)
+            balance, action_id = (None, bank.base) if state is None else (state.balance, state.action_id)
+            read.token.reply(Read(self._database.history, action_id, balance))
 
     async def _tell_total(self, reads: list[ReadArrived]) -> None:
         found = await self._database.total(partial(_anybody, reads))
-        if found is not None:
-            for read in reads:
-                read.token.reply(Read(self._database.history, 0, found))
+        if found is None:
+            return
+        bank, total = found
+        if bank.retired_for is not None:
+            _send_on(reads, bank)
+            return
+        for read in reads:
+            read.token.reply(Read(self._database.history, bank.base, TotalOfMoment(total)))
+
+    async def _tell_statements(self) -> None:
+        """One at a time, on a connection of their own: whoever looks at much keeps no balance waiting."""
+        while True:
+            await self._something["statements"].wait()
+            read = self._statements.popleft() if self._statements else None
+            if not self._statements:
+                self._something["statements"].clear()
+            if read is None:
+                continue
+            query: StatementQuery = read.query
+            asked = query.account, query.since, query.limit
+            found = await self._database.statement(*asked, partial(_anybody, [read]))
+            if found is None:
+                continue
+            bank, newest, page = found
+            if bank.retired_for is not None:
+                _send_on([read], bank)
+            else:
+                read.token.reply(Read(self._database.history, newest, page))
 
     # -- nobody asks -----------------------------------------------------------------------------
 
     async def _look(self) -> None:
         """Ask the database now and then whether it answers, so `status` is true when nobody else asks."""
         while True:
-            await self._database.balances([], lambda: True)
+            found = await self._database.balances([], lambda: True)
+            assert found is not None
+            if found[0].retired_for != self.retired_for:
+                self.retired_for = found[0].retired_for
+                log.info(
+                    "the bank is somewhere else" if self.retired_for else "the bank is here",
+                    at=self.retired_for,
+                )
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _sweep_up(self) -> None:
+        """Have a little of what is too old forgotten now and then; the more, the more there is."""
+        if not self._sweep.forgets:
+            return
+        while True:
+            there_may_be_more = await self._database.sweep(self._sweep)
+            pause_s = _SWEEP_AGAIN_SECONDS if there_may_be_more else _SWEEP_SECONDS
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+
+
+def _send_on(events: Iterable[ClientEvent], bank: BankState) -> None:
+    """Tell them where the bank has gone."""
+    for event in events:
+        event.token.reply(NotLeading(None, undecided=True, retired_for=bank.retired_for))
+
+
+def _count(change: Change) -> int:
+    return change.operation_count if isinstance(change, RequestArrived) else 1
 
 
 def _operations(change: Change) -> bytes:

@@ -22,9 +22,12 @@ from bankrmi.config import Configuration
 from bankrmi.database_url import database_in_words
 from bankrmi.engine.database import EngineDatabase
 from bankrmi.engine.driver import EngineDriver
+from bankrmi.engine.measures import WatchedEngineServer, engine_checks, engine_measures
+from bankrmi.engine.sweeping import Sweep
 from bankrmi.errors import ConfigurationError
 from bankrmi.logging_setup import reopen_log
 from bankrmi.long_running import run_to_the_end
+from bankrmi.metrics.watching import Watching
 from bankrmi.own_credentials import own_credentials
 from bankrmi.readiness import say_ready
 from bankrmi.rmi import Daemon
@@ -90,7 +93,9 @@ class _Process:
         stopping = asyncio.create_task(stop.wait())
         try_s = configuration.client.timeout_ms / 1000
         database = self._database = EngineDatabase(configuration.engine, configuration.service, try_s=try_s)
-        driver = self._driver = EngineDriver(database, writers=_WRITERS)
+        journal = configuration.journal
+        sweep = Sweep(keep_days=journal.keep_days, session_days=journal.session_days)
+        driver = self._driver = EngineDriver(database, writers=_WRITERS, sweep=sweep)
         admission = self._admission()
         daemon = Daemon(
             limits_of(configuration),
@@ -98,12 +103,15 @@ class _Process:
             servers=configuration.servers,
             credentials=self._credentials,
         )
-        daemon.register(ACCOUNT_ID + name, self._account(admission))
+        account = self._account(admission)
+        daemon.register(ACCOUNT_ID + name, account)
+        metrics = self._metrics(daemon, admission, account)
         naming = Naming(configuration, name, self._start_id, lambda: database.history, self._credentials)
         try:
             if not await self._opened(stopping):
                 return
-            await daemon.listen(configuration.listens_at(name))
+            own_files = await metrics.listen()
+            await daemon.listen(configuration.listens_at(name), own_files=own_files)
             log.info("listening", address=configuration.listens_at(name), database=self._in_words)
             driver.start()
             naming.open()
@@ -118,6 +126,7 @@ class _Process:
             self._manager.say_stopping()
         finally:
             naming.close()
+            metrics.close()
             await daemon.close()
             await driver.stop()
             await database.close()
@@ -169,6 +178,29 @@ class _Process:
             journal=_no_journal,
         )
 
+    def _metrics(
+        self, daemon: Daemon, admission: Admission, account: AccountObject
+    ) -> Watching[WatchedEngineServer]:
+        """Return the port for whoever watches, if there is to be one."""
+        configuration, database, driver = self._configuration, self._database, self._driver
+
+        def watched() -> WatchedEngineServer:
+            return WatchedEngineServer(
+                database=database,
+                driver=driver,
+                daemon=daemon,
+                admission=admission,
+                requests={configuration.service: account.figures},
+                certificate_days=None if self._credentials is None else self._credentials.days_left,
+            )
+
+        return Watching(
+            configuration.metrics.get(self._name),
+            lambda: engine_measures(self._name, configuration.service),
+            watched,
+            engine_checks(database, driver),
+        )
+
     def _status(self) -> dict[str, Any]:
         """Return what this server says of itself."""
         configuration, database = self._configuration, self._database
@@ -176,16 +208,23 @@ class _Process:
             "server": self._name,
             "service": configuration.service,
             "role": "serving",
-            "why": f"the database does not answer: {database.why_away}" if database.why_away else None,
+            "why": self._why_not_serving(),
             "pid": os.getpid(),
             "address": configuration.servers[self._name],
             "listens_at": configuration.listens_at(self._name),
             "database": self._in_words,
             "database_answers": not database.why_away,
+            "retired_for": self._driver.retired_for,
             "history": database.history,
             "waiting": self._driver.queued,
             "start_id": self._start_id,
         }
+
+    def _why_not_serving(self) -> str | None:
+        if self._database.why_away:
+            return f"the database does not answer: {self._database.why_away}"
+        there = self._driver.retired_for
+        return None if there is None else f"the bank is not here any more: it is in {there}"
 
 
 def _no_journal() -> NoReturn:

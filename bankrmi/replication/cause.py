@@ -74,6 +74,10 @@ class CauseKind(Enum):
     """V11: an operator wants nobody to take over by himself."""
     RESUMED = "resumed"
     """V11: an operator wants that again; `of` is the primary, if it was gone and a member took over."""
+    RETIRED = "retired"
+    """V14: an operator has taken the bank to a database, and nobody answers clients here any more."""
+    REINSTATED = "reinstated"
+    """V14: an operator wants the servers to keep the bank after all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +151,10 @@ class Cause:
                 return f"paused{self._asked_by}: nobody takes over by himself"
             case CauseKind.RESUMED:
                 return f"resumed{self._asked_by}{f', and {who} was gone' if self.of else ''}"
+            case CauseKind.RETIRED:
+                return f"retired{self._asked_by}: the bank is in a database"
+            case CauseKind.REINSTATED:
+                return f"reinstated{self._asked_by}: the servers keep the bank again"
             case _:
                 assert_never(self.kind)
 

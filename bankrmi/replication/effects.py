@@ -93,10 +93,14 @@ class Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NotLeading:
-    """Ask `primary` (None: nobody is known to lead).  `undecided`: nobody has looked at it here, or will."""
+    """Ask `primary` (None: nobody is known to lead).  `undecided`: nobody has looked at it here, or will.
+
+    `retired_for`: the bank is not here any more, but there (V14).
+    """
 
     primary: str | None
     undecided: bool = False
+    retired_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ __all__ = [
     "Proposed",
     "ReadArrived",
     "RequestArrived",
+    "RetireAsked",
     "ServersAsked",
     "StopAsked",
     "SwitchoverAsked",
@@ -268,6 +269,15 @@ class PauseAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RetireAsked:
+    """An operator wants the servers retired for a database, or (`retired_for` is None) reinstated (V14)."""
+
+    token: Token
+    retired_for: str | None
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServersAsked:
     """An operator wants a server added, removed or moved (V12), as `kind` says; `address`: to where."""
 
@@ -303,6 +313,7 @@ Happening = (
     | SwitchoverAsked
     | TakeoverAsked
     | PauseAsked
+    | RetireAsked
     | ServersAsked
     | StopAsked
 )

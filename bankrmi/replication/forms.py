@@ -45,6 +45,7 @@ from bankrmi.replication.messages import (
     Superseded,
     ViewNews,
 )
+from bankrmi.replication.pause import reason_of
 from bankrmi.replication.view import View
 
 __all__ = ["ADDED", "FIELDS", "holdings_of", "listed", "names_of", "read"]
@@ -108,12 +109,14 @@ FIELDS: Mapping[type, Mapping[str, Check]] = {
         "fenced": flag,
         "last_view": optional(View.from_wire),
         "may_have_moved_on": flag,
+        "retired_for": reason_of,
     },
 }
 
 
 ADDED: dict[type, Mapping[str, AddedField]] = {
     Checkpoint: {"needs_protocol": AddedField(since=2, before=1)},
+    Holdings: {"retired_for": AddedField(since=2, before=None)},
 }
 """The fields of `FIELDS` that are not of version 1, by their message: since when they are there."""
 

@@ -23,6 +23,7 @@ class Adopted:
 
     `granted_ms`: none of the leases that this server has granted, and that may still run, binds it for
     longer; so its next process knows how long to wait (R3).  None: by a version that did not note it.
+    `retired_for`: what the view says of that, for whoever leads by it: it outlives who keeps the view (V14).
     """
 
     history: str
@@ -30,6 +31,7 @@ class Adopted:
     primary: str
     start_id: str
     granted_ms: int | None = None
+    retired_for: str | None = None
 
 
 class Journal(Protocol):

@@ -80,6 +80,8 @@ class Leader:
         self.copies.begin_epoch(view, step.server, step.tip)
         self._reads.begin_epoch(self._answers)
         self._wishes.look(view, step)
+        if view.retired_for is not None:
+            self._send_on_all(view, step)
         self._read_held(step)
         for peer in self.copies.peers.values():
             if peer.tracked and peer.linked:
@@ -94,11 +96,15 @@ class Leader:
         With the same request ids; and who waits for the view to move is told that it has, whatever it is now.
         """
         self._wishes.left(view, known, step)
-        for token in [*self._groups.take_tokens(), *self._reads.take_tokens()]:
-            step.send_on(token, known, undecided=True)
+        self._send_on_all(known, step)
         for waiting in self._answers.take_all():
             step.send_on(waiting.token, known, undecided=False)
         self.view_moved(step)
+
+    def _send_on_all(self, known: View | None, step: Step) -> None:
+        """Nothing of what waits to be decided, or read, is any more: send it to where that is done."""
+        for token in [*self._groups.take_tokens(), *self._reads.take_tokens()]:
+            step.send_on(token, known, undecided=True)
 
     def view_moved(self, step: Step) -> None:
         """Tell those who asked to be taken out that the view has moved, whatever became of it."""
@@ -109,8 +115,13 @@ class Leader:
     # -- requests --------------------------------------------------------------------------------
 
     def asked(self, event: ClientEvent, step: Step) -> None:
-        """Take a client's request into the next group; answer a read as soon as it may be."""
-        if isinstance(event, ReadArrived):
+        """Take a client's request into the next group; answer a read as soon as it may be.
+
+        Retired, this server sends everybody to where the bank is (V14).
+        """
+        if self.view.retired_for is not None:
+            step.send_on(event.token, self.view, undecided=True)
+        elif isinstance(event, ReadArrived):
             self._read(event, step)
         elif not self.put(event, step.journal):
             is_behind = event.seen is not None and self._is_behind(event.seen, step.tip)
@@ -119,10 +130,12 @@ class Leader:
     def put(self, event: RequestArrived | OutcomeAsked, journal: Journal) -> bool:
         """Take a request into the next group, if there is room and it has seen no more than the journal."""
         seen = event.seen
+        if self.view.retired_for is not None:
+            return False
         return (seen is None or not self._is_behind(seen, journal.tip.action_id)) and self._groups.put(event)
 
     def _read(self, event: ReadArrived, step: Step) -> None:
-        if self.is_switching_over:
+        if self._wishes.keep_all_waiting:
             self._reads.hold(event)
             return
         if event.seen is not None and self._is_behind(event.seen, step.tip):
@@ -143,7 +156,7 @@ class Leader:
         """R1, R2, R4, R5: return the answer to a read that nothing keeps waiting; None if something does."""
         acknowledged = self.acknowledged
         if (
-            self.is_switching_over
+            self._answers_nobody
             or not self._all_inherited_is_acknowledged
             or self._rests_on(query, seen, step) > acknowledged
             or not self._facts(step).may_read
@@ -180,12 +193,12 @@ class Leader:
 
     def may_form_group(self, tip: int, now_ms: float) -> bool:
         """Whether `proceed` would form a group now, with a journal that ends at `tip`: none is on its way."""
-        return self.acknowledged >= tip and self._groups.may_form(now_ms) and not self.is_switching_over
+        return self.acknowledged >= tip and self._groups.may_form(now_ms) and not self._answers_nobody
 
     @property
     def reads_wait(self) -> bool:
         """Whether any read waits for a confirmation."""
-        return self._reads.wait and not self.is_switching_over
+        return self._reads.wait and not self._answers_nobody
 
     def may_go_on_reading(self, step: Step) -> bool:
         """Whether `proceed` would do something for the reads that wait."""
@@ -194,7 +207,7 @@ class Leader:
 
     def proceed(self, time_us: int, step: Step) -> None:
         """Form the next group of all that has arrived, unless one is on its way; confirm reads."""
-        if self.is_switching_over:
+        if self._answers_nobody:
             return
         if self.may_form_group(step.tip, step.now_ms):
             self._form_group(time_us, step)
@@ -361,7 +374,7 @@ class Leader:
         if witness_silent_ms < step.settings.silence_ms:
             return False
         wants_a_view = step.proposals.unheard and self._nothing_is_acknowledged(step)
-        return self.is_switching_over or wants_a_view
+        return self._wishes.keep_all_waiting or wants_a_view
 
     def _look_who_lags(self, step: Step) -> None:
         lagging = self.copies.somebody_lags(step.tip, step.settings.lag_noticed)
@@ -375,7 +388,7 @@ class Leader:
     # -- the view --------------------------------------------------------------------------------
 
     def wanted_view(self, step: Step) -> View | None:
-        """Return the next view to propose, if any (V5, V12, V2, V3, V6; then V11)."""
+        """Return the next view to propose, if any (V5, V12, V14, V2, V3, V6; then V11)."""
         view, wishes = self.view, self._wishes
         wishes.look(view, step)
         urgent = wishes.urgent(view, self.copies, self.acknowledged, step)
@@ -399,13 +412,18 @@ class Leader:
         """Whether the lead is being given away: no request is taken and no read answered (V5)."""
         return self._wishes.switchover is not None
 
+    @property
+    def _answers_nobody(self) -> bool:
+        """Whether nothing is decided and nothing read: until a wish is over, or for good (V5, V14)."""
+        return self._wishes.keep_all_waiting or self.view.retired_for is not None
+
     def begin_wish(self, asked: Asked, step: Step) -> None:
         """Do what an operator wants, as soon as it may be; from a switchover on, stop answering (V5)."""
         self._wishes.begin(asked, self.view, self.copies, step)
 
     def _read_held(self, step: Step) -> None:
         """Read what came while the lead was being given away, if it is no more."""
-        if self._wishes.switchover is None:
+        if not self._wishes.keep_all_waiting:
             for event in self._reads.take_held():
                 self._read(event, step)
 
@@ -485,7 +503,7 @@ class Leader:
 
     def can_acknowledge(self, step: Step) -> bool:
         """Whether what is asked for now is likely to be acknowledged before the view changes."""
-        return not (self._nothing_is_acknowledged(step) or self.is_switching_over)
+        return not (self._nothing_is_acknowledged(step) or self._answers_nobody)
 
     def _nothing_is_acknowledged(self, step: Step) -> bool:
         """Whether there are too few copies, or one that counts confirms nothing, this one included."""
@@ -506,6 +524,7 @@ def adopt_own(view: View, step: Step) -> int:
         primary=step.server,
         start_id=step.start_id,
         granted_ms=0,  # All is over that was granted.
+        retired_for=view.retired_for,
     )
     if step.journal.adopted is not None:
         step.adopt(adopted)

@@ -162,7 +162,7 @@ class Holdings:
 
     `fenced` says that it has seen the witness without a view, and answers nobody until there is one.
     `may_have_moved_on` says that a proposal of its own, or of a process before it, may have won after
-    `last_view`, unheard.
+    `last_view`, unheard. `retired_for` is that of the epoch, if this server led it.
     """
 
     server: str
@@ -175,6 +175,7 @@ class Holdings:
     fenced: bool
     last_view: View | None = None
     may_have_moved_on: bool = True
+    retired_for: str | None = None
 
     @property
     def empty(self) -> bool:

@@ -56,6 +56,7 @@ from bankrmi.replication.events import (
     Proposed,
     ReadArrived,
     RequestArrived,
+    RetireAsked,
     Seen,
     ServersAsked,
     StopAsked,
@@ -233,7 +234,7 @@ class Replica:
                 self._joiner.copy_ended(self.view, step, fetched=fetched, granted_ms=granted_ms)
             case CopyInstalled(journal=journal):
                 self._copy_installed(journal, step)
-            case SwitchoverAsked() | PauseAsked() | ServersAsked():
+            case SwitchoverAsked() | PauseAsked() | RetireAsked() | ServersAsked():
                 self._wanted_of_primary(event, step)
             case TakeoverAsked():
                 self._takeover_asked(event, step)

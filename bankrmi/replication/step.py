@@ -118,7 +118,8 @@ class Step:
     def send_on(self, token: Any, view: View | None, *, undecided: bool) -> None:
         """Send a client on to whoever leads in this view."""
         known = view.primary if view is not None and view.primary != self.settings.server else None
-        self.effects.append(Answer(token, NotLeading(known, undecided)))
+        retired_for = None if view is None else view.retired_for
+        self.effects.append(Answer(token, NotLeading(known, undecided, retired_for)))
 
     def report(self, event: str, **details: Any) -> None:
         """Say a sentence to people."""

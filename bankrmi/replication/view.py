@@ -1,7 +1,7 @@
 """The view: who leads, and which copies hold every acknowledged entry.  Values and legal changes only.
 
 Rule 1: a view changes only into one whose epoch is one higher, and exactly one proposal wins.
-Rule 2: every way to change it is a function of this file, named after its rule (V1 to V12 in design.md).
+Rule 2: every way to change it is a function of this file, named after its rule (V1 to V14 in design.md).
 Rule 3: a member is named together with its incarnation; a server with a wiped disk is another member (V8).
 Rule 4: why it changed, when it was written, and whether it was moved to another keeper, are notes on it, and
         no part of it: nothing is compared by them (ADR 30).
@@ -32,13 +32,14 @@ from bankrmi.replication.fields import (
     or_none,
 )
 from bankrmi.replication.keeper_move import MOVES_AT_MOST, KeeperMove, moves_of
-from bankrmi.replication.pause import Pause
+from bankrmi.replication.pause import Pause, reason_of
 
 __all__ = ["ADDED", "View"]
 
 ADDED: dict[str, AddedField] = {
     "paused": AddedField(since=2, before=None),
     "servers": AddedField(since=2, before=None),
+    "retired_for": AddedField(since=2, before=None),
 }
 """The fields that are not of version 1 of the protocol, notes aside: since when each is there."""
 
@@ -55,6 +56,7 @@ class View:
     `moves` are those to another keeper while this was the view.
     `servers` are all of the bank, in sync or not, each with the address at which others call it. None: those
     of the configuration.
+    `retired_for`: the database that keeps the bank now, in words; nobody here answers clients (V14).
     """
 
     history: str
@@ -67,6 +69,7 @@ class View:
     forced: bool = False
     paused: Pause | None = None
     servers: Mapping[str, str] | None = None
+    retired_for: str | None = None
     cause: Cause | None = field(default=None, compare=False)
     written_us: int | None = field(default=None, compare=False)
     moves: tuple[KeeperMove, ...] = field(default=(), compare=False)
@@ -121,6 +124,11 @@ class View:
     def resumed(self) -> View:
         """V11: the same view, and takeover is automatic again in it."""
         return replace(self, paused=None)
+
+    def retiring(self, retired_for: str | None) -> View:
+        """V14: the primary stays; nobody answers clients from now on, or (None) it does again."""
+        again = self._next(self.primary, self.start_id, set(self.in_sync))
+        return replace(again, retired_for=retired_for)
 
     def started_again(self, start_id: str) -> View:
         """V4, V6, and the resuming of V5: the same primary, the same members, an epoch of its own."""
@@ -177,6 +185,7 @@ class View:
             incarnations={name: known[name] for name in sorted(in_sync)},
             paused=self.paused,
             servers=self.servers,
+            retired_for=self.retired_for,
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -236,6 +245,7 @@ _CHECKS: Mapping[str, Check] = {
     "forced": flag,
     "paused": Pause.from_wire,
     "servers": optional(names_to_ids),
+    "retired_for": reason_of,
     "cause": Cause.from_wire,
     "written_us": or_none(number),
     "moves": moves_of,

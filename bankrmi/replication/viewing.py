@@ -211,4 +211,5 @@ class Viewing:
             fenced=fenced,
             last_view=last_view,
             may_have_moved_on=may_have_moved_on,
+            retired_for=adopted.retired_for if adopted is not None else None,
         )

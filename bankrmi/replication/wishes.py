@@ -1,4 +1,5 @@
-"""What operators want of a primary: to give the lead away, to pause or to resume, to change the servers.
+"""What operators want of a primary: to give the lead away, to pause or to resume, to change the servers, to
+retire them.
 
 Rule 1: of each kind at most one is under way; which one is refused while which other is, stands in
         `_why_not_now`.
@@ -11,11 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bankrmi.replication import pausing, server_changes, switchover
+from bankrmi.replication import pausing, retiring, server_changes, switchover
 from bankrmi.replication.copies import CopySet
 from bankrmi.replication.effects import Refusal, Reply
-from bankrmi.replication.events import PauseAsked, ServersAsked, SwitchoverAsked
+from bankrmi.replication.events import PauseAsked, RetireAsked, ServersAsked, SwitchoverAsked
 from bankrmi.replication.pausing import Pausing
+from bankrmi.replication.retiring import Retiring
 from bankrmi.replication.server_changes import ServerChange
 from bankrmi.replication.step import Step
 from bankrmi.replication.switchover import Switchover
@@ -23,8 +25,8 @@ from bankrmi.replication.view import View
 
 __all__ = ["Asked", "Wishes"]
 
-Asked = SwitchoverAsked | PauseAsked | ServersAsked
-Wish = Switchover | Pausing | ServerChange
+Asked = SwitchoverAsked | PauseAsked | RetireAsked | ServersAsked
+Wish = Switchover | Pausing | Retiring | ServerChange
 
 _ANOTHER_CHANGE = "another server is being added, removed or moved: ask again when that is over"
 
@@ -35,6 +37,7 @@ class Wishes:
 
     switchover: Switchover | None = None
     pausing: Pausing | None = None
+    retiring: Retiring | None = None
     change: ServerChange | None = None
 
     def begin(self, asked: Asked, view: View, copies: CopySet, step: Step) -> None:
@@ -46,6 +49,8 @@ class Wishes:
                 self.switchover = begun
             case Pausing():
                 self.pausing = begun
+            case Retiring():
+                self.retiring = begun
             case ServerChange():
                 self.change = begun
             case Refusal():
@@ -53,7 +58,11 @@ class Wishes:
 
     def _why_not_now(self, asked: Asked) -> str:
         """Return which other wish it has to wait for; nothing if it need not."""
+        if self.retiring is not None:
+            return "the servers are being retired, or reinstated: ask again when that is over"
         match asked:
+            case RetireAsked() if self._under_way:
+                return "another change is under way: ask again when it is over"
             case SwitchoverAsked() if self.switchover is not None:
                 return "a switchover is under way already"
             case SwitchoverAsked(stopping=False) if self.change is not None:
@@ -67,16 +76,23 @@ class Wishes:
             case _:
                 return ""
 
+    @property
+    def keep_all_waiting(self) -> bool:
+        """Whether nothing is decided and nothing read until one is over (V5, V14)."""
+        return self.switchover is not None or self.retiring is not None
+
     # -- what to propose -------------------------------------------------------------------------
 
     def urgent(self, view: View, copies: CopySet, acknowledged: int, step: Step) -> View | None:
-        """Return the view to propose before all others (V5, V12)."""
+        """Return the view to propose before all others (V5, V12, V14)."""
         wanted: View | None = None
         if (move := self.switchover) is not None:
             target = copies.peers[move.target]
             wanted = self._unless_refused(move, move.wanted(view, target, acknowledged, step), step)
         if wanted is None and (change := self.change) is not None:
             wanted = self._unless_refused(change, change.wanted(view, step), step)
+        if wanted is None and self.retiring is not None:
+            wanted = self.retiring.wanted(view)
         return wanted
 
     def patient(self, view: View) -> View | None:
@@ -95,7 +111,7 @@ class Wishes:
 
     def look(self, view: View, step: Step) -> None:
         """This server leads in `view`: end what is decided by that, or has waited for too long."""
-        if not (self.switchover or self.pausing or self.change):  # As nearly always.
+        if not (self.switchover or self.pausing or self.retiring or self.change):  # As nearly always.
             return
         for wish in self._under_way:
             if (reply := wish.outcome(view, step)) is not None:
@@ -108,7 +124,7 @@ class Wishes:
 
     @property
     def _under_way(self) -> list[Wish]:
-        wishes: tuple[Wish | None, ...] = (self.switchover, self.pausing, self.change)
+        wishes: tuple[Wish | None, ...] = (self.switchover, self.pausing, self.retiring, self.change)
         return [wish for wish in wishes if wish is not None]
 
     def _end(self, wish: Wish, reply: Reply, step: Step) -> None:
@@ -117,6 +133,8 @@ class Wishes:
                 self.switchover = None
             case Pausing():
                 self.pausing = None
+            case Retiring():
+                self.retiring = None
             case ServerChange():
                 self.change = None
         _tell(wish, reply, step)
@@ -128,6 +146,8 @@ def _begun(asked: Asked, view: View, copies: CopySet, step: Step) -> Wish | Refu
             return switchover.begun(asked, list(copies.peers.values()), view, step)
         case PauseAsked():
             return pausing.begun(asked, view, step)
+        case RetireAsked():
+            return retiring.begun(asked, view, step)
         case ServersAsked():
             return server_changes.begun(asked, view, step)
 

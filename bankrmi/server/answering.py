@@ -13,7 +13,7 @@ from typing import Any
 
 from bankrmi.bank.forms import Form
 from bankrmi.bank.outcomes import declined_form, is_done, told
-from bankrmi.bank.statements import LOOKING_MS, StatementPage
+from bankrmi.bank.statements import LOOKING_MS, StatementPage, TotalOfMoment
 from bankrmi.errors import (
     AccountNotFound,
     BankError,
@@ -228,6 +228,13 @@ class Asked:
                 return self.form(self, reply)
             case Read():
                 return self.form(self, reply)
+            case NotLeading(retired_for=str(there), undecided=undecided):
+                raise NotPrimary(
+                    f"the bank is not here any more: it is in {there}",
+                    primary=None,
+                    address=None,
+                    undecided=undecided,
+                )
             case NotLeading(primary=primary, undecided=undecided):
                 address = self.addresses.get(primary) if primary is not None else None
                 names = f"{primary} at {address} leads" if primary is not None else "nobody is known to lead"
@@ -299,7 +306,12 @@ def read_of_balance(asked: Asked, reply: Read) -> dict[str, Any]:
 
 
 def read_of_total(_asked: Asked, reply: Read) -> dict[str, Any]:
-    """Return the answer to `total`: in digits, since it may be larger than what all serializers carry."""
+    """Return the answer to `total`: in digits, since it may be larger than what all serializers carry.
+
+    It has no action id where those count for each account.
+    """
+    if isinstance(reply.value, TotalOfMoment):
+        return {"total": str(reply.value.total), "action_id": None, "history": reply.history}
     return {"total": str(reply.value), "action_id": reply.action_id, "history": reply.history}
 
 

@@ -106,8 +106,11 @@ class Backups:
             raise InvalidRequest(f"the argument of {call.method} {error}") from error
 
     def _where(self) -> dict[str, Any]:
-        """Where this server stands; with every answer, since that moves on."""
-        adopted = self._adopted()
+        """Where this server stands; with every answer, since that moves on.
+
+        `retired_for` is said by who leads, and of whom nothing more is decided by that (V14).
+        """
+        adopted, leader = self._adopted(), self._host.replica.primary
         return {
             "history": adopted.history,
             "epoch": adopted.epoch,
@@ -115,6 +118,7 @@ class Backups:
             "acknowledged": self._host.replica.acknowledged,
             "time_us": time.time_ns() // 1000,
             "begins_at": self._host.journal.anchor.action_id,
+            "retired_for": None if leader is None else leader.view.retired_for,
         }
 
     def _adopted(self) -> Adopted:

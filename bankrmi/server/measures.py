@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from bankrmi.metrics.measure import Measure, Reading, one_of
 from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
@@ -23,7 +23,7 @@ from bankrmi.server.clock import now_ms
 from bankrmi.server.driver import Driver
 from bankrmi.server.request_figures import OF_ACCOUNTS, Countable, RequestFigures
 
-__all__ = ["WatchedServer", "measures_of"]
+__all__ = ["WatchedRequests", "WatchedServer", "measures_of", "of_requests"]
 
 _ROLES = tuple(role.value for role in Role)
 
@@ -71,7 +71,9 @@ def measures_of(
         ),
         *_of_the_journal(others),
         *_of_silence(others),
-        *_of_requests(requests, services if len(services) > 1 else ()),
+        *of_requests(
+            requests, services if len(services) > 1 else (), lambda watched: watched.condition.queued
+        ),
         *_of_commits(),
         *of_daemons(lambda watched: [watched.daemon]),
     )
@@ -201,8 +203,23 @@ def _primary_silent_seconds(watched: WatchedServer) -> Reading:
     return None if silent_ms is None else silent_ms / 1000
 
 
+class WatchedRequests(Protocol):
+    """Who lets requests in, and counts them."""
+
+    @property
+    def admission(self) -> Admission:
+        """The door."""
+
+    @property
+    def requests(self) -> Mapping[str, RequestFigures]:
+        """What came of them, by service."""
+
+
+Watched = TypeVar("Watched", bound=WatchedRequests)
+
+
 def _by_service(
-    watched: WatchedServer, read: Callable[[RequestFigures], Mapping[Any, Any]], *, told_apart: bool
+    watched: WatchedRequests, read: Callable[[RequestFigures], Mapping[Any, Any]], *, told_apart: bool
 ) -> Mapping[Any, Any]:
     """Return figures of requests, by service as well if they are told apart."""
     if not told_apart:
@@ -215,7 +232,10 @@ def _by_service(
     }
 
 
-def _of_requests(requests: Countable, services: Collection[str]) -> Measures:
+def of_requests(
+    requests: Countable, services: Collection[str], queued: Callable[[Watched], Reading]
+) -> tuple[Measure[Watched], ...]:
+    """Return what is shown of requests; `queued` returns how many wait to be decided."""
     apart, labels = bool(services), {"service": tuple(services)} if services else {}
     return (
         Measure(
@@ -237,7 +257,7 @@ def _of_requests(requests: Countable, services: Collection[str]) -> Measures:
             name="bankrmi_queued_requests",
             kind="gauge",
             meaning="Of a primary: requests that wait to be decided",
-            read=lambda watched: watched.condition.queued,
+            read=queued,
         ),
         Measure(
             name="bankrmi_waiting_requests",

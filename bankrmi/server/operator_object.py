@@ -1,4 +1,4 @@
-"""The operator object: switchover, failover, pause, export, backup, and what a restore of the witness needs.
+"""The operator object: switchover, failover, pause, retiring, export, backup, restore of the witness.
 
 `holdings` tells what this server holds, and changes nothing; `fence` has it look for a view first, and
 answer nobody if there is none.
@@ -17,6 +17,7 @@ from bankrmi.replication.events import (
     Event,
     MessageArrived,
     PauseAsked,
+    RetireAsked,
     ServersAsked,
     SwitchoverAsked,
     TakeoverAsked,
@@ -73,6 +74,8 @@ def audited_calls(server: str) -> Mapping[str, Asked]:
         "server_remove": arguments("which"),
         "pause": arguments("because"),
         "resume": arguments(),
+        "retire": arguments("for"),
+        "reinstate": arguments(),
         "export": this_one,
         "backup_state": lambda call: {"which": server, **since(call)},
         "begin_copy": this_one,
@@ -129,6 +132,8 @@ class OperatorObject:
                 "take_over",
                 "pause",
                 "resume",
+                "retire",
+                "reinstate",
                 "export",
                 "holdings",
                 "fence",
@@ -165,6 +170,12 @@ class OperatorObject:
             case "resume":
                 self._argument(call, None)
                 self._take(PauseAsked(token=_Changing(call, "resuming"), pause=None, operator=_who(call)))
+            case "retire":
+                self._retire(call)
+            case "reinstate":
+                self._argument(call, None)
+                token = _Changing(call, "reinstating")
+                self._take(RetireAsked(token=token, retired_for=None, operator=_who(call)))
             case "server_add" | "server_move" | "server_remove":
                 self._take(self._server_change(call))
             case "export":
@@ -239,6 +250,20 @@ class OperatorObject:
         who = _who(call)
         pause = Pause(by=who, since_us=self._wall_us(), reason=reason)
         self._take(PauseAsked(token=_Changing(call, "pause"), pause=pause, operator=who))
+
+    def _retire(self, call: Call) -> None:
+        """Have nobody answer clients any more: where the bank is then, in words."""
+        if call.kwargs or len(call.args) != 1:
+            raise refuse(call, "its only argument is where the bank is then")
+        if self._copied_out.exports is None:
+            raise OperationFailed("no retiring here: a class of one's own is not moved to a database")
+        try:
+            there = reason_of(call.args[0])
+        except ValueError as error:
+            raise refuse(call, f"where the bank is then {error}") from error
+        if there is None:
+            raise refuse(call, "it does not say where the bank is then")
+        self._take(RetireAsked(token=_Changing(call, "retiring"), retired_for=there, operator=_who(call)))
 
     def _server_change(self, call: Call) -> ServersAsked:
         """Return what is wanted: a name, and where it lives, unless it goes; raise InvalidRequest."""

@@ -77,6 +77,7 @@ def status_of(
         "cause": view.cause.to_wire() if view is not None and view.cause is not None else None,
         "written_us": view.written_us if view is not None else None,
         "paused": view.paused.to_wire() if view is not None and view.paused is not None else None,
+        "retired_for": view.retired_for if view is not None else None,
         "copies": len(view.in_sync) if view is not None else 0,
         "acknowledges": shown.acknowledges,
         "connected": sorted(shown.connected - silent),

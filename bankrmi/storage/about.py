@@ -46,17 +46,16 @@ class About:
 
     def set_adopted(self, adopted: Adopted) -> None:
         """Write the newest epoch adopted."""
-        self.set(
-            adopted=json.dumps(
-                {
-                    "history": adopted.history,
-                    "epoch": adopted.epoch,
-                    "primary": adopted.primary,
-                    "start_id": adopted.start_id,
-                    "granted_ms": adopted.granted_ms,
-                }
-            )
-        )
+        form: dict[str, Any] = {
+            "history": adopted.history,
+            "epoch": adopted.epoch,
+            "primary": adopted.primary,
+            "start_id": adopted.start_id,
+            "granted_ms": adopted.granted_ms,
+        }
+        if adopted.retired_for is not None:
+            form["retired_for"] = adopted.retired_for
+        self.set(adopted=json.dumps(form))
 
     # -- notes -----------------------------------------------------------------------------------
 

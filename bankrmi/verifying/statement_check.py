@@ -22,7 +22,7 @@ from typing import Any
 import apsw
 
 from bankrmi.bank.operations import LARGEST
-from bankrmi.bank.statements import Statement, StatementEntry, entries_of_account
+from bankrmi.bank.statements import NO_DIGEST, Statement, StatementEntry, entries_of_account
 from bankrmi.counted import counted
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.record import Record
@@ -49,11 +49,18 @@ def read_statement_file(path: Path) -> Statement:
     try:
         if len(content) > LARGEST_BYTES:
             raise ValueError(f"it is over {LARGEST_BYTES} bytes")
-        return _statement_of(json.loads(content))
+        statement = _statement_of(json.loads(content))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidRequest(
             f"{path} is no statement, as `bankrmi statement ID --json` prints one: {error!s:.100}"
         ) from None
+    if any(entry.digest == NO_DIGEST for entry in statement.entries):
+        raise InvalidRequest(
+            f"{path} was made where the accounts are in a database (engine): its entries have no digests, "
+            "since "
+            "there is no journal of all accounts whose copies could prove them; SQL reads the table `entry`"
+        )
+    return statement
 
 
 def _statement_of(form: Any) -> Statement:

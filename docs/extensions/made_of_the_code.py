@@ -3,7 +3,7 @@
     ```{settings}       every key of the configuration: of `config_settings`, with what stands below each
     ```{exit-codes}     of `cli.exit_codes`, likewise
     ```{errors}         the tree of `errors`: code, `happened`, what the class says of itself
-    ```{metrics}        the measures of a server and a name server, with their meaning
+    ```{metrics}        the measures of servers and a name server, with their meaning
 
 Rule 1: nothing is said here of what the tables are about; what the code does not say ends the build.
 Rule 2: what the code says is Markdown, as on every page.
@@ -28,6 +28,7 @@ from sphinx.util.docutils import SphinxDirective
 from bankrmi import errors
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.config_settings import ConfigSettings
+from bankrmi.engine import measures as of_engine
 from bankrmi.metrics.measure import Measure
 from bankrmi.nameserver import measures as of_nameserver
 from bankrmi.server import measures as of_server
@@ -152,6 +153,7 @@ class Metrics(_Table):
     def rows(self) -> Iterator[Row]:
         shown: dict[str, Sequence[Measure[Any]]] = {
             "server": of_server.measures_of("s1", _SERVERS, "account"),
+            "server on a database": of_engine.engine_measures("s1", "account"),
             "name server": of_nameserver.measures_of(_SERVERS, "account"),
         }
         found: dict[str, tuple[Measure[Any], list[str]]] = {}

@@ -73,7 +73,7 @@ class Source:
 
     @property
     def replica(self) -> SimpleNamespace:
-        return SimpleNamespace(acknowledged=self.acknowledged)
+        return SimpleNamespace(acknowledged=self.acknowledged, primary=None)
 
     def _accounts(self) -> Accounts:
         machine = self.journal.machine

@@ -47,7 +47,14 @@ def test_a_row_finds_what_it_is_there_for(name: str, parts: tuple[str, ...], wha
     if missing is not None:
         pytest.skip(missing)
     asked = RowOptions(
-        seconds=0.2, rounds=1, failovers=1, records=20_000, servers=2, parts=parts, progress=Silent()
+        seconds=0.2,
+        rounds=1,
+        failovers=1,
+        records=20_000,
+        servers=2,
+        engine=None,
+        parts=parts,
+        progress=Silent(),
     )
     found = {finding.what: finding for finding in ROWS[name].measure(asked)}
     assert what in found

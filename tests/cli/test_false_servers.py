@@ -43,6 +43,7 @@ HOLDING = {
     "fenced": True,
     "last_view": None,
     "may_have_moved_on": False,
+    "retired_for": None,
 }
 LEGAL_VIEW = View.first(history="h1", server="s1", start_id="a", incarnation="d").to_wire() | {
     "cause": {"kind": "crash", "by": "s1", "of": ["s1"], "address": HOSTILE, "operator": HOSTILE},

@@ -42,7 +42,7 @@ def status(server: str, **more: object) -> dict[str, object]:
 def view_found(epoch: int, primary: str, in_sync: list[str]) -> dict[str, object]:
     """A view of whose change nobody noted the cause."""
     what = {"history": "h1", "epoch": epoch, "primary": primary, "in_sync": in_sync}
-    return {**what, "cause": None, "paused": None, "written_us": None}
+    return {**what, "cause": None, "paused": None, "retired_for": None, "written_us": None}
 
 
 class Witness:

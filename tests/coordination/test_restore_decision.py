@@ -189,3 +189,19 @@ def test_one_that_a_server_given_up_may_have_let_in_may_not() -> None:
     )
     remembering = replace(holding("s1", primary="s3"), last_view=view, may_have_moved_on=False)
     assert isinstance(decided(remembering, empty("s2"), ("s3", "gone"), given_up=("s3",)), NoSafeView)
+
+
+def test_servers_that_were_retired_stay_so_though_nobody_remembers_the_view() -> None:
+    """The primary of that epoch has it on its disk: else both would keep the bank (V14)."""
+    led = replace(holding("s1", epoch=3, primary="s1"), retired_for="bank at db1:5432")
+    verdict = decided(led, holding("s2", epoch=3, primary="s1"))
+    assert isinstance(verdict, SafeView)
+    assert verdict.view.retired_for == "bank at db1:5432"
+
+
+def test_the_newest_view_that_is_remembered_says_whether_they_are() -> None:
+    view = replace(VIEW, epoch=4, retired_for=None)
+    led = replace(holding("s1", epoch=3, primary="s1"), retired_for="bank at db1:5432", last_view=view)
+    verdict = decided(led, holding("s2", epoch=3, primary="s1"))
+    assert isinstance(verdict, SafeView)
+    assert verdict.view.retired_for is None

@@ -38,6 +38,7 @@ class Operator:
             "fenced": False,
             "last_view": None,
             "may_have_moved_on": False,
+            "retired_for": None,
         }
         self.asked_to_be_fenced = 0
         self.on_being_fenced: Callable[[], None] = lambda: None

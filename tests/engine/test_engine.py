@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 
 import Pyro5.api
 import pytest
 
-from bankrmi.errors import AccountNotFound, Cancelled, InDoubt, InsufficientFunds, InvalidRequest, Unreached
+from bankrmi.client import connect
+from bankrmi.errors import (
+    AccountNotFound,
+    Cancelled,
+    Forgotten,
+    InDoubt,
+    InsufficientFunds,
+    InvalidRequest,
+    Unreached,
+)
+from bankrmi.replication.sessions import new_session
 from tests.engine.load import at_work, check
 from tests.engine.postgresql import PostgreSql, needs_postgresql
 from tests.system.cluster import LEDGER, Cluster
 from tests.system.commands import bankrmi
+from tests.system.ports import own_addresses
 
 pytestmark = needs_postgresql
 
 PATIENT = {"timeout_ms": 30_000}
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgreSql]:
-    with PostgreSql() as running:
-        yield running
 
 
 @pytest.fixture
@@ -37,7 +45,10 @@ def two_databases() -> Iterator[PostgreSql]:
 def test_everything_that_a_bank_answers_is_answered_by_each_server(
     database: PostgreSql, tmp_path: Path
 ) -> None:
-    with Cluster(tmp_path, engine=database.url) as cluster:
+    with (
+        own_addresses(1) as [watched],
+        Cluster(tmp_path, engine=database.url, metrics={"s1": watched}) as cluster,
+    ):
         cluster.start_all()
         bank = cluster.client(timeout=30)
         assert bank.balance(2).balance == LEDGER[2]
@@ -56,8 +67,7 @@ def test_everything_that_a_bank_answers_is_answered_by_each_server(
         with pytest.raises(AccountNotFound):
             bank.balance(77)
         assert bank.total().total == sum(LEDGER.values()) - 9
-        with pytest.raises(InvalidRequest, match="no statements"):
-            bank.statement(2)
+        _statements(cluster)
         first = bank.withdraw(3, 5, request_id="again:1")
         assert bank.withdraw(3, 5, request_id="again:1") == first
         with pytest.raises(InvalidRequest, match="used before, for another operation"):
@@ -78,18 +88,77 @@ def test_everything_that_a_bank_answers_is_answered_by_each_server(
             assert sorted(serving) == [f"bankrmi.account.{server}" for server in cluster.servers]
 
         _commands(cluster)
+        _what_is_watched(cluster, watched)
         _a_server_dies(cluster)
         database.kill("primary")
         cluster.until(
             lambda: bankrmi(cluster, "status", "--check").returncode == 8, "it is told, and nobody asked"
         )
         assert "no answer" not in bankrmi(cluster, "status").stdout
+        code, text = fetched(watched, "/ready")
+        assert (code, "the database does not answer" in text) == (503, True)
         database.start("primary")
         cluster.until(lambda: bankrmi(cluster, "status", "--check").returncode == 0, "it is back")
     again = tmp_path / "again"  # The bank is open: another ledger changes nothing.
     with Cluster(again, engine=database.url, ledger={1: 7}) as cluster:
         cluster.start_all()
         assert cluster.client(timeout=30).balance(3).balance == LEDGER[3] - 5
+
+
+def _statements(cluster: Cluster) -> None:
+    bank = cluster.client(timeout=30)
+    listed = bank.statement(2)
+    said = [(one.action_id, one.kind, one.amount, one.balance, one.paid_by) for one in listed.entries]
+    assert said == [
+        (1, "withdraw", 10, LEDGER[2] - 10, None),
+        (2, "deposit", 1, LEDGER[2] - 9, None),
+        (3, "transfer", 7, LEDGER[2] - 16, None),
+        (4, "transfer", 7, LEDGER[2] - 9, 3),
+    ]
+    assert listed.action_id == listed.through == 5, "of one that is declined who is to be paid is not told"
+    assert [one.action_id for one in bank.statement(2, since=2, limit=1).entries] == [4]
+    assert [one.status for one in bank.statement(1).entries] == ["insufficient", "insufficient"]
+    assert (bank.statement(77).balance, len(bank.statement(77).entries)) == (None, 4)
+    assert bank.statement(999).entries == []
+    assert bankrmi(cluster, "total").stdout == f"All accounts: {sum(LEDGER.values()) - 9}\n"
+    file = cluster.directory / "statement.json"
+    file.write_text(bankrmi(cluster, "statement", "2", "--json").stdout)
+    checked = bankrmi(cluster, "verify-statement", str(file), str(cluster.directory))
+    assert checked.returncode == 2
+    assert "have no digests" in checked.stderr
+
+
+def fetched(address: str, path: str) -> tuple[int, str]:
+    """Return status and text of a page."""
+    host, port = address.split(":")
+    asked = HTTPConnection(host, int(port), timeout=20)
+    asked.request("GET", path)
+    answer = asked.getresponse()
+    text = answer.read().decode()
+    asked.close()
+    return answer.status, text
+
+
+def _what_is_watched(cluster: Cluster, address: str) -> None:
+    for path, wanted in (("/health", 200), ("/ready", 200), ("/primary", 200), ("/standby", 503)):
+        assert fetched(address, path)[0] == wanted, path
+    only = cluster.configuration.with_servers({"s1": cluster.configuration.servers["s1"]})
+    with connect(only, timeout=30) as bank:
+        bank.deposit(5, 1)
+    shown = fetched(address, "/metrics")[1]
+    for line in (
+        "bankrmi_database_answers 1.0",
+        "bankrmi_retired 0.0",
+        'bankrmi_repetitions_total{why="away"} 0.0',
+    ):
+        assert line in shown, shown
+    for line in (
+        r'bankrmi_requests_total{kind="deposit",outcome="done"} [1-9]',
+        r"bankrmi_transaction_seconds_count [1-9]",
+        r"bankrmi_group_requests_count [1-9]",
+        r'bankrmi_info{.*server="s1".*} 1',
+    ):
+        assert re.search(line, shown), (line, shown)
 
 
 def _commands(cluster: Cluster) -> None:
@@ -118,7 +187,6 @@ def _a_server_dies(cluster: Cluster) -> None:
 def test_servers_and_their_database_are_killed_under_load_and_nothing_is_lost_or_done_twice(
     database: PostgreSql, tmp_path: Path
 ) -> None:
-    database.ask("DROP SCHEMA IF EXISTS bankrmi_account CASCADE")
     with Cluster(tmp_path, engine=database.url, servers=3, client=PATIENT) as cluster:
         cluster.start_all()
 
@@ -230,7 +298,6 @@ def test_who_may_not_make_the_tables_is_told_so(database: PostgreSql, tmp_path: 
 
 
 def test_who_takes_no_changes_any_more_is_asked_no_more(database: PostgreSql, tmp_path: Path) -> None:
-    database.ask("DROP SCHEMA IF EXISTS bankrmi_account CASCADE")
     with Cluster(tmp_path, engine=database.url) as cluster:
         cluster.start_all()
         bank = cluster.client(timeout=60)
@@ -246,14 +313,51 @@ def test_who_takes_no_changes_any_more_is_asked_no_more(database: PostgreSql, tm
         assert "bug" not in cluster.log("s1") + cluster.log("s2")
 
 
+def test_what_is_too_old_is_forgotten_and_done_by_nobody_and_no_balance_changes(
+    database: PostgreSql, tmp_path: Path
+) -> None:
+    day_ms = 86_400_000
+    over = new_session(1000 * time.time() - 10 * day_ms)
+    journal = {"keep_days": 1, "session_days": 2}
+    with Cluster(tmp_path, engine=database.url, servers=1, journal=journal) as cluster:
+        cluster.start_all()
+        bank = cluster.client(timeout=30)
+        for number in (1, 2, 3):
+            bank.deposit(6, 1, request_id=f"named-{number % 2}:{number}")
+        bank.transfer(6, 7, 1, request_id=f"{over}:1")
+        bank.deposit(6, 1, request_id="young:1")
+        database.ask(
+            "UPDATE bankrmi_account.request SET decided_at = now() - interval '3 days' WHERE session <> "
+            "'young'"
+        )
+        cluster.kill("s1")
+        cluster.start("s1")  # It begins with a look at what is too old.
+        rows = "SELECT session, sequence, operations IS NULL FROM bankrmi_account.request ORDER BY 1, 2"
+        left = [("named-0", 2, True), ("named-1", 3, True), ("young", 1, False)]
+        cluster.until(lambda: database.ask(rows) == left, "the newest of each are left, empty")
+        assert database.ask("SELECT account, action_id FROM bankrmi_account.entry") == [(6, 5)]
+        for request_id in ("named-1:1", "named-1:3", "named-0:2", f"{over}:1", f"{over}:2"):
+            with pytest.raises(Forgotten):
+                bank.deposit(6, 1, request_id=request_id)
+        assert bank.deposit(6, 1, request_id="young:1").action_id == 5
+        assert (bank.balance(6).balance, bank.balance(7).balance) == (3, LEDGER[7] + 1)
+        listed = bank.statement(6)
+        assert (listed.begins_after, [one.action_id for one in listed.entries]) == (4, [5])
+
+
 def test_a_configuration_of_both_kinds_is_refused(tmp_path: Path) -> None:
-    more = {"witness": "127.0.0.1:9999", "copies_min": 2, "journal": {"keep_days": 1}}
+    more = {"witness": "127.0.0.1:9999", "copies_min": 2, "journal": {"keep_operations": 1}}
     (tmp_path / "config.yaml").write_text(
         "engine: postgresql://anna:secret@db1/bank\nnameserver: 127.0.0.1:9\nservers: {s1: '127.0.0.1:8', "
         "s2: '127.0.0.1:7'}\n" + "".join(f"{key}: {value!r}\n" for key, value in more.items())
     )
     ended = bankrmi(tmp_path / "config.yaml", "status")
     assert ended.returncode == 2
-    for part in ("witness keeps the view", "copies_min counts", "journal is that of", "sslmode=verify-full"):
+    for part in (
+        "witness keeps the view",
+        "copies_min counts",
+        "keep_operations is of the journals",
+        "sslmode=verify-full",
+    ):
         assert part in ended.stderr
     assert "secret" not in ended.stderr

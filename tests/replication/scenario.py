@@ -36,6 +36,7 @@ from bankrmi.replication.events import (
     Probed,
     ReadArrived,
     RequestArrived,
+    RetireAsked,
     ServersAsked,
     StopAsked,
     SwitchoverAsked,
@@ -361,6 +362,9 @@ class Bank:
 
     def resume(self, name: str) -> None:
         self.take(name, PauseAsked(token="operator", pause=None, operator="anna"))
+
+    def retire(self, name: str, retired_for: str | None) -> None:
+        self.take(name, RetireAsked(token="operator", retired_for=retired_for, operator="anna"))
 
     def stop(self, name: str) -> None:
         self.take(name, StopAsked())

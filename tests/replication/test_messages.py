@@ -218,7 +218,7 @@ EXAMPLES: dict[type, Any] = {
     JoinAnswer: JoinAnswer(server="s1", number=1, outcome="copy", epoch=2),
     Holdings: Holdings(
         server="s2", incarnation="d2", start_id="s2#1", history="h", epoch=2, primary="s1", tip=PLACE,
-        fenced=False, last_view=VIEW, may_have_moved_on=False,
+        fenced=False, last_view=VIEW, may_have_moved_on=False, retired_for="a bank",
     ),
 }  # fmt: skip
 ANSWER_KINDS = {*get_args(CheckpointAnswer), JoinAnswer, Holdings}

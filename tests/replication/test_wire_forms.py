@@ -118,7 +118,7 @@ def test_a_view_says_what_it_needs_and_who_speaks_less_can_make_nothing_of_it(
     later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else an older server that takes over would propose the next view without what it does not know."""
-    simple = replace(FULL_VIEW, forced=False, paused=None, servers=None)
+    simple = replace(FULL_VIEW, forced=False, paused=None, servers=None, retired_for=None)
     needs, plain = FULL_VIEW.to_wire(), simple.to_wire()
     assert needs["needs_protocol"] == LATER
     assert "needs_protocol" not in plain

@@ -42,6 +42,7 @@ FULL_VIEW = View(
     incarnations={"s1": "d1", "s2": "d2"}, handed_over_by="s1", forced=True, cause=CAUSE, written_us=1_700,
     paused=Pause(by="o@m", since_us=1_600, reason="new cables"),
     servers={"s1": "127.0.0.1:9101", "s2": "127.0.0.1:9102", "s3": "127.0.0.1:9103"},
+    retired_for="bank at 10.0.0.20:5432",
     moves=(KeeperMove(keeper="0a", place="127.0.0.1:9090", moved_us=1_800, operator="o@m"),),
 )  # fmt: skip
 NOTES_SINCE_2 = {

@@ -89,6 +89,8 @@ def reply_in_words(reply: do.Reply) -> str:
             return ", ".join(f"{entry.status} {entry.result!r} at {entry.action_id}" for entry in entries)
         case do.Read(value=value, action_id=action_id):
             return f"{value} at {action_id}"
+        case do.NotLeading(retired_for=str(there)):
+            return f"ask {there}"
         case do.NotLeading(primary=primary, undecided=undecided):
             return f"ask {primary or 'somebody else'}" + ("" if undecided else ", it may have happened")
         case do.IsStale(newest_sequence=newest):

@@ -12,5 +12,6 @@ A row yields its findings one after the other, as they are found: an interrupted
     catching_up     until a standby that was away is in sync again
     own_clients     what our own clients cost besides the calls
     crowds          idle ones, slow ones, storms of connections, hoarders
+    engine          servers on a database: throughput against how many there are
     daemon          calls a second of a daemon's CPU
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bankrmi.bench.rows.catching_up import CATCHING_UP
 from bankrmi.bench.rows.crowds import CROWDS
 from bankrmi.bench.rows.daemon import DAEMON
+from bankrmi.bench.rows.engine import ENGINE
 from bankrmi.bench.rows.failover import FAILOVER
 from bankrmi.bench.rows.growth import GROWTH
 from bankrmi.bench.rows.own_clients import OWN_CLIENTS
@@ -21,4 +22,5 @@ ROWS: dict[str, Row] = {
     "own-clients": OWN_CLIENTS,
     "crowds": CROWDS,
     "daemon": DAEMON,
+    "engine": ENGINE,
 }

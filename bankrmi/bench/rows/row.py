@@ -41,6 +41,7 @@ class RowOptions:
     failovers: int
     records: int
     servers: int
+    engine: str | None
     parts: tuple[str, ...]
     """Of a row that has several; never empty there."""
     progress: ProgressDisplay

@@ -1,6 +1,6 @@
-"""A bank of ours: two servers (or three) and the witness, with its usual settings, but no rate limits.
+"""A bank of ours: two servers (or more) and the witness, with its usual settings, but no rate limits.
 
-And the same behind certificates, as another system: what they cost.
+And, as other systems, the same behind certificates, and with three and five servers: what those cost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.system import System
 from bankrmi.certificates.authority import create, create_authority
 
-__all__ = ["Ours", "OursOverTls"]
+__all__ = ["Ours", "OursOfFive", "OursOfThree", "OursOverTls"]
 
 _DAYS = 90
 """Long enough for nobody to warn of their end."""
@@ -87,3 +87,23 @@ class OursOverTls(Ours):
         for role in ("client", "operator"):
             create(certificates, role, "bench", days=_DAYS)
         return {"certificates": {"folder": str(certificates)}}
+
+
+class OursOfThree(Ours):
+    """bankrmi, with two standbys."""
+
+    name = "three-servers"
+    note = "bankrmi itself, with three servers in sync"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, servers=3)
+
+
+class OursOfFive(Ours):
+    """bankrmi, with four standbys."""
+
+    name = "five-servers"
+    note = "bankrmi itself, with five servers in sync"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, servers=5)

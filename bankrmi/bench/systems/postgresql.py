@@ -95,6 +95,11 @@ class PostgreSql(System):
         self._psql("-c", "ALTER SYSTEM SET synchronous_standby_names = '*'", "-c", "SELECT pg_reload_conf()")
         self._psql("-f", str(self._copied(_SCHEMA.with_name("postgresql_in_sync.sql"))))
 
+    @property
+    def url(self) -> str:
+        """What a configuration calls the database of the primary."""
+        return f"postgresql://postgres@{_HOST}:{self._ports['primary'].port}/postgres"
+
     def processes(self) -> Mapping[str, int]:
         return {role: self.children.pid(role) for role in self._ports}
 

@@ -79,7 +79,7 @@ const causes = {
   stop: "stopped in good order", joined: "caught up", left_behind: "left behind", lost_disk: "lost disk",
   started_again: "started again", led_again: "led again", settled: "settled", added: "added", removed: "removed",
   moved: "moved", restored: "restored", backup_restored: "backup restored", forced: "forced", takeover: "takeover", paused: "takeover paused",
-  resumed: "takeover resumed",
+  resumed: "takeover resumed", retired: "retired", reinstated: "reinstated",
 };
 export const cause = kind => among(causes, kind, kind ?? "not recorded");
 

@@ -48,6 +48,7 @@ from bankrmi.replication.events import (
     Proposed,
     ReadArrived,
     RequestArrived,
+    RetireAsked,
     ServersAsked,
     StopAsked,
     SwitchoverAsked,
@@ -159,6 +160,7 @@ class Work:
                 | SwitchoverAsked()
                 | TakeoverAsked()
                 | PauseAsked()
+                | RetireAsked()
                 | ServersAsked()
                 | StopAsked()
             ):

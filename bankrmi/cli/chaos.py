@@ -57,6 +57,12 @@ __all__ = ["COMMANDS"]
 )
 @click.option("--removals", is_flag=True, help="Servers are removed from the bank and added again, too.")
 @click.option(
+    "--engine",
+    type=click.Choice(["postgresql"]),
+    help="A database keeps the accounts: PostgreSQL with a synchronous standby, under Patroni on three "
+    "members of etcd; all of that is started, and hit.",
+)
+@click.option(
     "--clients",
     type=click.IntRange(1, 16),
     default=3,
@@ -84,6 +90,7 @@ def chaos(
     etcd: bool,
     certificates: bool,
     removals: bool,
+    engine: str | None,
     clients: int,
     pause_ms: float,
     workload: str | None,
@@ -102,6 +109,9 @@ def chaos(
     With `bankrmi serve MODULE:CLASS chaos` that class is served. It is held against itself, one call after
     the other, or against the plain class of --model; what clients do, says the function of --workload (else
     `workload` in its module; else any method is called): see docs/how-to/test-your-class.md.
+
+    With --engine postgresql the accounts are in a database that fails over by itself; its primary is killed,
+    paused, cut off and handed over, too.
     """
     from bankrmi.robustness.chaos.chaos import ChaosOrder, directory_for
     from bankrmi.robustness.chaos.chaos import chaos as run
@@ -109,6 +119,15 @@ def chaos(
     if report is not None:
         check_writable(report)
     found = served_class(invocation, workload, model)
+    if engine is not None:
+        _check_on_engine(
+            {
+                "--etcd": etcd,
+                "--certificates": certificates,
+                "--removals": removals,
+                "serve": found is not None,
+            }
+        )
     judge, served = None, None
     if found is not None:
         from bankrmi.robustness.chaos.chaos import ServedOrder
@@ -129,6 +148,7 @@ def chaos(
         etcd=etcd,
         certificates=certificates,
         removals=removals,
+        engine=engine or "",
         directory=place,
         served=served,
     )
@@ -147,6 +167,16 @@ def chaos(
     if not kept:
         shutil.rmtree(place)
     return ExitCode.ERROR if recorded.violations else ExitCode.DONE
+
+
+def _check_on_engine(others: dict[str, bool]) -> None:
+    """Raise an error for what is of servers that keep the accounts themselves; or if a program is missing."""
+    from bankrmi.patroni.programs import check_installed
+
+    for name, said in others.items():
+        if said:
+            raise click.UsageError(f"{name} is of servers that keep the accounts: leave it out, or --engine")
+    check_installed()
 
 
 def _tell(recorded: Recorded, report: Path | None) -> None:

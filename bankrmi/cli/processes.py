@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -19,6 +20,9 @@ from bankrmi.cli.invocation import Invocation, check_server, complete_server, co
 from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configuration, split_address
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure, log_to
+
+if TYPE_CHECKING:
+    from bankrmi.cli.up_database import OwnDatabase
 
 __all__ = ["COMMANDS", "RUNS"]
 
@@ -119,6 +123,12 @@ def _outlive_the_terminal() -> None:
     help="Put a relay before each process, so that links can be cut and slowed: from the page, or by "
     "`bankrmi misfortune`.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["postgresql"]),
+    help="Start a database, too, that keeps the accounts: PostgreSQL with a synchronous standby, under "
+    "Patroni on three members of etcd, in DATA_DIR/postgresql.",
+)
 @click.pass_obj
 def up(
     invocation: Invocation,
@@ -129,6 +139,7 @@ def up(
     metrics: str | None,
     console: str | None,
     relays: bool,
+    engine: str | None,
 ) -> int:
     """Start the whole bank on this machine, and open the menu (of a class that is served there is none).
 
@@ -141,25 +152,41 @@ def up(
         _outlive_the_terminal()
     else:
         heed_the_end_of_the_terminal()
-    configuration = _configuration(invocation)
-    if metrics is not None:
-        configuration = _with_all_metrics(configuration, metrics)
-    if configuration.services:
-        _check_classes(configuration)
-    if configuration.engine is not None:
+    if engine is not None:
         _check_up_on_engine(fresh=fresh, console=console, relays=relays)
-    offered = None if console is None else offer_console(console)
-    _warn(configuration)
-    if fresh:
-        _start_over(configuration, yes=yes)
-    return run(
-        invocation,
-        configuration,
-        menu=not no_menu,
-        restart=not no_restart,
-        console=offered,
-        relayed=relays,
-    )
+    with nullcontext() if engine is None else _own_database(invocation) as database:
+        configuration = _configuration(invocation)
+        if metrics is not None:
+            configuration = _with_all_metrics(configuration, metrics)
+        if configuration.services:
+            _check_classes(configuration)
+        if configuration.engine is not None:
+            _check_up_on_engine(fresh=fresh, console=console, relays=relays)
+        offered = None if console is None else offer_console(console)
+        _warn(configuration)
+        if fresh:
+            _start_over(configuration, yes=yes)
+        return run(
+            invocation,
+            configuration,
+            menu=not no_menu,
+            restart=not no_restart,
+            console=offered,
+            relayed=relays,
+            database=database,
+        )
+
+
+def _own_database(invocation: Invocation) -> AbstractContextManager[OwnDatabase]:
+    """Return what makes, or finds, a database for the bank; raises UsageError if it has one."""
+    from bankrmi.cli.up_database import own_database
+
+    configuration = _configuration(invocation)
+    if configuration.engine is not None:
+        raise click.UsageError(
+            f"{configuration.path}, or BANKRMI_ENGINE, names an engine already: leave --engine out"
+        )
+    return own_database(configuration.data_dir)
 
 
 def _check_up_on_engine(*, fresh: bool, console: str | None, relays: bool) -> None:

@@ -7,7 +7,8 @@ Rule 2: it is started again after a growing pause; but not after a configuration
 Rule 3: whoever is held down is not started again until it is let go by the last who holds it.
 Rule 4: who only looks on stops first, for it may have something to undo. Of the others, the first group
         stops before the second. So the witness is gone when the servers stop, and what they leave behind is
-        the view as it was (rule V10).
+        the view as it was (rule V10). Only where the first is what the others rest on, as a database is, the
+        last group stops first.
 Rule 5: what goes wrong with one child is that child's: it is told, and tried again, and the others live on.
 Rule 6: nothing is left behind. Children have sessions of their own, so that a Ctrl-C on the terminal reaches
         only us; and the kernel ends them when our thread ends, however that comes about (`parent_death`).
@@ -73,6 +74,8 @@ class Child:
     """What it has in its environment beside ours."""
     looks_on: bool = False
     """Whether it does none of the work: then it stops before the others, and may take longer."""
+    stop_s: float = STOP_S
+    """What it gets to stop by itself."""
 
 
 def next_pause_s(pause_s: float, lived_s: float) -> float:
@@ -125,12 +128,14 @@ class Supervisor:
         *,
         restart: bool,
         report: Callable[[str], None],
+        last_stops_first: bool = False,
         on_start: Callable[[Child, int], None] = lambda *_: None,
         on_end: Callable[[Child], None] = lambda _: None,
     ) -> None:
         """`on_start` is told of each new process with its pid, `on_end` when it has ended."""
         self._groups = groups
         self._restart = restart
+        self._last_stops_first = last_stops_first
         self._report = report
         self._on_start = on_start
         self._on_end = on_end
@@ -250,8 +255,9 @@ class Supervisor:
 
     async def _stop_in_order(self) -> None:
         await self._stop_these([kept for kept in self._all() if kept.child.looks_on], UNDOING_S)
-        for group in self._kept:
-            await self._stop_these([kept for kept in group if not kept.child.looks_on], STOP_S)
+        for group in reversed(self._kept) if self._last_stops_first else self._kept:
+            working = [kept for kept in group if not kept.child.looks_on]
+            await self._stop_these(working, max((kept.child.stop_s for kept in working), default=STOP_S))
 
     async def _stop_these(self, children: Sequence[_Kept], seconds: float) -> None:
         for kept in children:

@@ -34,6 +34,7 @@ from bankrmi.cli.overview import print_status
 from bankrmi.cli.screen import Screen
 from bankrmi.cli.supervisor import Child, Supervisor
 from bankrmi.cli.up_control import UpControl, make_relays
+from bankrmi.cli.up_database import OwnDatabase
 from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configuration
 from bankrmi.errors import ConfigurationError
 from bankrmi.relays import BankRelays
@@ -47,6 +48,9 @@ FOLLOW_S = 0.2
 
 START_S = 15.0
 """A bank that is not ready by then waits for something; its status says for what."""
+
+DATABASE_START_S = 90.0
+"""The same with a database of its own, which is made first, and copied."""
 
 
 class _Signals:
@@ -137,22 +141,27 @@ def run(
     company: Company | None = None,
     console: OfferedConsole | None = None,
     relayed: bool = False,
+    database: OwnDatabase | None = None,
 ) -> int:
     """Start the bank, stay until it shall stop, and stop it.
 
-    In `company` it is no service: it ends with the terminal, with a menu and without.
+    In `company` it is no service: it ends with the terminal, with a menu and without. With a `database` of
+    its own, that is started before the servers, and stopped after them.
     """
     screen = Screen() if menu and configuration.serves is None else None
     report = screen.interject if screen else say
     logs = _log_folder(configuration)
     relays = make_relays(configuration) if relayed else None
     children = children_of(invocation, configuration, logs=logs, console=console, relays=relays)
+    if database is not None:
+        children = [*database.children(logs), *children]
     narration = _Narration(configuration.service, logs, report)
     narration.follow(child.name for group in children for child in group)
     supervisor = Supervisor(
         children,
         restart=restart,
         report=report,
+        last_stops_first=database is not None,
         on_start=lambda child, pid: control.started(child.name, pid),
         on_end=narration.died,
     )
@@ -168,7 +177,7 @@ def run(
             signals = _Signals(supervisor, outlives_terminal=not menu and company is None)
             try:
                 with narration:
-                    if (code := _start(supervisor, configuration)) is not None:
+                    if (code := _start(supervisor, configuration, database)) is not None:
                         return code
                     signals.heed()
                     narration.is_up()
@@ -187,9 +196,11 @@ def run(
         say(f"The {_what(configuration)} has stopped.")
 
 
-def _start(supervisor: Supervisor, configuration: Configuration) -> ExitCode | None:
+def _start(
+    supervisor: Supervisor, configuration: Configuration, database: OwnDatabase | None
+) -> ExitCode | None:
     """Return None once the bank runs, and its status is printed; else an exit code, and it was said why."""
-    all_ready = supervisor.wait_until_settled(START_S)
+    all_ready = supervisor.wait_until_settled(START_S if database is None else DATABASE_START_S)
     if failures := supervisor.never_started():
         # Half a bank is not what was asked for; the reasons are on the screen.
         supervisor.stop()
@@ -201,6 +212,8 @@ def _start(supervisor: Supervisor, configuration: Configuration) -> ExitCode | N
         say("Not every process is ready yet; 'bankrmi status' and the logs say what it waits for.")
     with suppress(OSError):  # Nobody may read that, and the bank goes on.
         print_status(configuration)
+    if database is not None:
+        database.show()
     return None
 
 

@@ -10,6 +10,8 @@ Rule 3: a try has so many seconds. Then the connection is hung up, as if its cab
         whenever a task is cancelled.
 Rule 4: after a crash PostgreSQL shows what is on its own disk, whether its standby has it or not. So a new
         connection begins with a commit of its own, which waits for all that was written before it.
+Rule 5: nothing is shown that was only seen: a commit comes after the look, and the answer after that. To a
+        primary that was replaced, and does not know it yet, its standby acknowledges nothing.
 """
 
 from __future__ import annotations
@@ -125,18 +127,24 @@ class EngineDatabase:
         self, accounts: Sequence[int], still_wanted: Callable[[], bool]
     ) -> tuple[BankState, Mapping[int, AccountState]] | None:
         """Return the bank, and the accounts that there are now; None if nobody waits any more."""
-        return await self._again_and_again(lambda connection: self._read(connection, accounts), still_wanted)
+        return await self._again_and_again(
+            lambda connection: self._confirmed(connection, self._read(connection, accounts)), still_wanted
+        )
 
     async def total(self, still_wanted: Callable[[], bool]) -> tuple[BankState, int] | None:
         """Return the bank, and what all accounts hold together now; None if nobody waits any more."""
-        return await self._again_and_again(self._sum, still_wanted)
+        return await self._again_and_again(
+            lambda connection: self._confirmed(connection, self._sum(connection)), still_wanted
+        )
 
     async def statement(
         self, account: int, since: int, limit: int, still_wanted: Callable[[], bool]
     ) -> tuple[BankState, int, StatementPage] | None:
         """Return the bank, the account's newest action id, and some of its entries above `since`."""
         return await self._again_and_again(
-            lambda connection: read_statement(connection, self._statements, account, since, limit),
+            lambda connection: self._confirmed(
+                connection, read_statement(connection, self._statements, account, since, limit)
+            ),
             still_wanted,
         )
 
@@ -232,6 +240,12 @@ class EngineDatabase:
         assert row is not None
         return state, int(row[3])
 
+    async def _confirmed(self, connection: Connection, look: Coroutine[Any, Any, Done]) -> Done:
+        """Return what was seen, once a commit that came after it is acknowledged (rule 5)."""
+        found = await look
+        await connection.execute(self._statements.confirm)
+        return found
+
     # -- again -----------------------------------------------------------------------------------
 
     async def _again_and_again(
@@ -279,10 +293,9 @@ class EngineDatabase:
         try:
             new = await psycopg.AsyncConnection.connect(self._url, **SETTINGS)
         except psycopg.OperationalError as error:
-            if lets_nobody_in(error) and not self.history:  # Later on it may pass.
-                raise ConfigurationError(
-                    f"the database {self._in_words} does not let us in: {first_line(error)}"
-                ) from None
+            why = lets_nobody_in(error)
+            if why is not None and not self.history:  # Later on it may pass.
+                raise ConfigurationError(f"the database {self._in_words} does not let us in: {why}") from None
             raise
         if self.history:
             try:

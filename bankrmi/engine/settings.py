@@ -27,9 +27,13 @@ _NOT_LET_IN = re.compile(r'(?:role|database) ".*" does not exist|authentication 
 """Whoever is not let in is told by these words alone: libpq gives no code for them."""
 
 
-def lets_nobody_in(error: psycopg.Error) -> bool:
-    """Whether a connection was refused for who asks, and to ask again would change nothing."""
-    return _NOT_LET_IN.search(str(error)) is not None
+def lets_nobody_in(error: psycopg.Error) -> str | None:
+    """Return why a connection was refused for who asks, so that to ask again would change nothing; else None.
+
+    Of several hosts, each has a line: another one may be away.
+    """
+    refused = [line.strip() for line in str(error).splitlines() if _NOT_LET_IN.search(line)]
+    return refused[0] if refused else None
 
 
 def first_line(error: Exception) -> str:

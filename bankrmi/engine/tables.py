@@ -8,7 +8,7 @@
 
 Rule 1: a statement is one round trip for a whole group, whatever it holds: lists go as arrays.
 Rule 2: what is recorded is locked before it is told. A lock is written, so its commit waits for the copies
-        like any other; a mere look waits for nobody.
+        like any other; a mere look waits for nobody. (`confirm` is such a lock, which shuts out nobody.)
 Rule 3: accounts are locked in the order of their ids, by everybody, so nobody waits in a circle.
 Rule 4: whoever decides or reads looks in the same snapshot whether the bank is here (V14).
 """
@@ -94,6 +94,7 @@ class Statements:
             " ON CONFLICT DO NOTHING RETURNING history"
         )
         self.touch = made("UPDATE {schema}.bank SET only_one = TRUE")
+        self.confirm = made("SELECT 1 FROM {schema}.bank FOR KEY SHARE")
         self.accounts_in = made("COPY {schema}.account (id, balance, action_id) FROM STDIN")
         self.bank = made("SELECT base, horizon_ms, retired_for FROM {schema}.bank")
         self.recorded = made(

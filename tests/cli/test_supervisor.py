@@ -158,6 +158,28 @@ while True: signal.pause()
     assert trace.read_text() == "looks works "
 
 
+def test_what_the_others_rest_on_stops_last_and_may_take_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "STOP_S", 0.0)
+    trace = tmp_path / "trace"
+    code = f"""
+import time
+def stop(number, _):
+    time.sleep(TAKES)
+    open({str(trace)!r}, "a").write(NAME)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+ready()
+while True: signal.pause()
+"""
+    below = replace(child("below", f"TAKES, NAME = 0.3, 'below '\n{code}"), stop_s=DEADLINE_S)
+    above = replace(child("above", f"TAKES, NAME = 0.1, 'above '\n{code}"), stop_s=DEADLINE_S)
+    with Supervisor([[below], [above]], restart=True, report=Reports(), last_stops_first=True) as supervisor:
+        assert supervisor.wait_until_settled(DEADLINE_S)
+    assert trace.read_text() == "above below "
+
+
 def test_a_child_that_cannot_run_as_configured_is_not_started_again(tmp_path: Path) -> None:
     """And what it said last is told, because that is the reason."""
     reports = Reports()

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -248,6 +249,29 @@ def test_what_only_one_disk_has_is_acknowledged_by_nobody(two_databases: Postgre
         database.resume("standby")
         settled = cluster.client(timeout=30).outcome(str(doubt.value.request_id))
         assert [one.balance for one in settled] == [LEDGER[5] + 101]
+
+
+@pytest.mark.long
+def test_a_primary_that_was_replaced_and_does_not_know_it_tells_no_balance(
+    two_databases: PostgreSql, tmp_path: Path
+) -> None:
+    """Whoever asks it is told nothing, until another server of the database answers: nothing old is shown."""
+    database = two_databases
+    with Cluster(tmp_path, engine=database.url, client=PATIENT) as cluster:
+        cluster.start_all()
+        bank = cluster.client(timeout=30)
+        bank.deposit(5, 1)
+        with ThreadPoolExecutor(1) as asking:
+            database.pause("primary")
+            told = asking.submit(lambda: cluster.client(timeout=30).balance(5).balance)
+            database.promote()
+            changed = "UPDATE bankrmi_account.account SET balance = balance + 100 WHERE id = 5"
+            database.ask(changed, of="standby")
+            database.resume("primary")
+            with pytest.raises(TimeoutError):
+                told.result(timeout=1)
+            database.kill("primary")
+            assert told.result() == LEDGER[5] + 101
 
 
 def test_who_may_not_use_the_database_ends_with_a_sentence_and_without_the_password(

@@ -21,6 +21,7 @@ from bankrmi.certificates.authority import create, create_authority
 from bankrmi.client.asking import ask_once
 from bankrmi.client.operating import change_servers
 from bankrmi.client.overview import overview
+from bankrmi.client.view_history import history
 from bankrmi.config import Configuration, split_address
 from bankrmi.coordination.keepers import asked_keeper
 from bankrmi.coordination.restoring import OPERATOR_ID
@@ -41,6 +42,8 @@ WITNESS = "witness"
 _SHOWN_AS = {WITNESS: "nameserver"}
 _DAYS = 60
 _SWITCHOVER_S = 4.0
+_VIEWS = 5_000
+"""More than there are changes in an hour of faults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,9 @@ class Situation:
 
 
 class ChaosBank:
-    """The witness and the servers of one run."""
+    """The witness and the servers of one run (see `run.BankUnderTest`)."""
+
+    up_s = 60.0
 
     def __init__(
         self,
@@ -87,7 +92,8 @@ class ChaosBank:
         self._certificates = directory / "certificates" if certificates else None
         # The members of etcd are asked with http.
         self.insecure = network.insecure and (etcd is not None or not certificates)
-        self.members = () if etcd is None else MEMBERS
+        self.members: tuple[str, ...] = () if etcd is None else MEMBERS
+        self.keepers: tuple[str, ...] = (*self.members, WITNESS)
         self.directory = directory
         self.servers = tuple(servers)
         self.network = network
@@ -155,6 +161,10 @@ class ChaosBank:
         """Have it end at once in good order, and the view stay as it is (V10)."""
         self.processes.ask_to_end(process, signal.SIGTERM if process == WITNESS else signal.SIGINT)
 
+    def in_order_of_stopping(self) -> tuple[str, ...]:
+        """Return whom to stop at the end; etcd's members may be ended at any time."""
+        return *self.servers, WITNESS
+
     def delete_data(self, server: str) -> None:
         """Lose the disk of a server that does not run."""
         assert not self.processes.is_alive(server)
@@ -173,6 +183,41 @@ class ChaosBank:
             from_witness=told["view_from"] == "witness",
             servers={one["server"]: one for one in told["servers"] if one["reachable"]},
         )
+
+    def may_serve(self) -> bool:
+        """Servers wait for the witness by themselves."""
+        return True
+
+    def is_whole(self) -> bool:
+        """Whether a primary leads and every server is in sync."""
+        return is_whole(self.situation(), self.servers)
+
+    def in_words(self) -> str:
+        """Return who is what, for a sentence."""
+        situation = self.situation()
+        roles = ", ".join(f"{name} {one['role']}" for name, one in sorted(situation.servers.items()))
+        in_sync = ", ".join(situation.in_sync) or "nobody"
+        return f"epoch {situation.epoch}, in sync: {in_sync}; {roles or 'no answers'}"
+
+    def at_rest(self) -> tuple[str, ...]:
+        """Return all servers if their copies hold the same, and all of it is acknowledged; else none."""
+        situation = self.situation()
+        tips = {(one["action_id"], one["digest"]) for one in situation.servers.values()}
+        leads = [one for one in situation.servers.values() if one["role"] == "primary"]
+        rests = is_whole(situation, self.servers) and len(tips) == 1 and leads[0]["lag"] == 0
+        return self.servers if rests else ()
+
+    def best_evidence(self) -> tuple[str, ...]:
+        """Return who leads, if that is known."""
+        primary = self.situation().primary
+        return (primary,) if primary is not None else ()
+
+    def views(self) -> tuple[View, ...]:
+        """Return how the view changed, as its keeper has it on record; none if it does not tell."""
+        try:
+            return tuple(history(self.configuration, limit=_VIEWS))
+        except BankError:
+            return ()
 
     def view(self) -> View | None:
         """Return what the keeper of the view holds; raises BankError if it does not answer."""

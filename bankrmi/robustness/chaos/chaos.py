@@ -11,27 +11,34 @@ import json
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bankrmi.console.events import HelloEvent
 from bankrmi.console.recording import READ_BYTES, Recording
 from bankrmi.errors import ConfigurationError
+from bankrmi.patroni.members import DATABASES
 from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.crowds import RUSH, STRANGERS
 from bankrmi.robustness.chaos.etcd import MEMBERS, EtcdMembers
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.namespaces import Namespaces
+from bankrmi.robustness.chaos.nemesis import Nemesis
 from bankrmi.robustness.chaos.network import ChaosNetwork, NoNamespaces
 from bankrmi.robustness.chaos.ordered_clients import ClientOrder
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.retold import events_of
-from bankrmi.robustness.chaos.run import Course, run_course
+from bankrmi.robustness.chaos.run import Course, Raging, run_course
 from bankrmi.robustness.chaos.schedule import timing
 from bankrmi.robustness.chaos.summing_up import RECORDING, BankJudge, RunFacts, RunJudge, sum_up
+from bankrmi.robustness.engine.bank import EngineBank
+from bankrmi.robustness.engine.judge import EngineJudge
+from bankrmi.robustness.engine.nemesis import EngineNemesis
+from bankrmi.robustness.engine.schedule import engine_timing
 
 __all__ = ["ChaosOrder", "ServedOrder", "chaos", "directory_for"]
 
@@ -69,6 +76,8 @@ class ChaosOrder:
     """Servers are removed from the bank, and added again."""
     served: ServedOrder | None = None
     """The class that is replicated, in the place of a bank's accounts."""
+    engine: str = ""
+    """The kind of database that keeps the accounts, if servers do not: "postgresql"."""
 
     def command(self) -> str:
         """Return the command that does it again."""
@@ -86,6 +95,7 @@ class ChaosOrder:
         words += ["--etcd"] if self.etcd else []
         words += ["--certificates"] if self.certificates else []
         words += ["--removals"] if self.removals else []
+        words += ["--engine", self.engine] if self.engine else []
         if self.served is not None:
             words += ["--workload", self.served.workload] if self.served.workload else []
             words += ["--model", self.served.model] if self.served.model else []
@@ -131,36 +141,17 @@ def chaos(
             "each: run chaos where every process can have a network of its own (as root, with ip and nft)"
         )
     order = replace(order, relays=network.cuts_by == Relays.cuts_by)
-    etcd: EtcdMembers | None = None
     try:
-        etcd = EtcdMembers(network, order.directory) if order.etcd else None
-        bank = ChaosBank(
-            order.directory,
-            servers,
-            (*clients, RUSH),
-            network,
-            timing(order.seed),
-            etcd=etcd,
-            certificates=order.certificates,
-            serves="" if order.served is None else order.served.target,
-            modules=None if order.served is None else order.served.folder,
-        )
-        faults = FaultLog(order.directory / FAULTS)
-        course = Course(
-            bank,
-            Clients(bank, clients, _order_for_clients(order, servers, insecure=bank.insecure)),
-            faults,
-            seed=order.seed,
-            removals=order.removals,
-            show=show,
-        )
-        started_unix, unix_ns_at_zero = time.time(), time.time_ns() - time.monotonic_ns()
-        finished = run_course(course, order.seconds)
-        faults.close()
+        with _tried(order, servers, clients, network) as tried:
+            faults = FaultLog(order.directory / FAULTS)
+            orders = _order_for_clients(order, servers, insecure=tried.bank.insecure)
+            callers = Clients(tried.bank, clients, orders)
+            course = Course(tried.bank, callers, faults, tried.nemesis(callers, faults), show=show)
+            started_unix, unix_ns_at_zero = time.time(), time.time_ns() - time.monotonic_ns()
+            finished = run_course(course, order.seconds)
+            faults.close()
     finally:
         network.close()
-        if etcd is not None:
-            etcd.close()
     show("judging")
     facts = RunFacts(
         directory=order.directory,
@@ -169,18 +160,79 @@ def chaos(
         servers=servers,
         clients=clients,
         witness=WITNESS,
-        members=MEMBERS if order.etcd else (),
+        members=tried.members,
+        databases=tried.databases,
+        seen=tried.bank.seen if isinstance(tried.bank, EngineBank) else None,
         cuts_by=network.cuts_by,
+        facts=tried.facts,
         started_unix=started_unix,
         unix_ns_at_zero=unix_ns_at_zero,
         finished=finished,
         faults=tuple(faults.faults),
     )
     (order.directory / RUN).write_text(json.dumps(facts.to_form(), indent=1) + "\n")
-    recorded = sum_up(facts, judge or BankJudge())
+    recorded = sum_up(facts, judge or tried.judge)
     _keep(recorded, order.directory / RECORDING)
     show("")
     return recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """What of a run depends on the kind of the bank."""
+
+    bank: ChaosBank | EngineBank
+    nemesis: Callable[[Clients, FaultLog], Raging]
+    judge: RunJudge
+    members: tuple[str, ...]
+    databases: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@contextmanager
+def _tried(
+    order: ChaosOrder, servers: tuple[str, ...], clients: tuple[str, ...], network: ChaosNetwork
+) -> Iterator[_Tried]:
+    """Give the bank that is tried, with who breaks it and who judges it; none of its processes runs yet."""
+    seed = order.seed
+    if order.engine:
+        on_engine = EngineBank(order.directory, servers, (*clients, RUSH), network, engine_timing(seed))
+        try:
+            yield _Tried(
+                bank=on_engine,
+                nemesis=lambda callers, faults: EngineNemesis(on_engine, callers, faults, seed=seed),
+                judge=EngineJudge(),
+                members=MEMBERS,
+                databases=DATABASES,
+                facts=on_engine.facts(),
+            )
+        finally:
+            on_engine.close()
+        return
+    etcd = EtcdMembers(network, order.directory) if order.etcd else None
+    try:
+        bank = ChaosBank(
+            order.directory,
+            servers,
+            (*clients, RUSH),
+            network,
+            timing(seed),
+            etcd=etcd,
+            certificates=order.certificates,
+            serves="" if order.served is None else order.served.target,
+            modules=None if order.served is None else order.served.folder,
+        )
+        yield _Tried(
+            bank=bank,
+            nemesis=lambda callers, faults: Nemesis(
+                bank, callers, faults, seed=seed, removals=order.removals
+            ),
+            judge=BankJudge(),
+            members=MEMBERS if order.etcd else (),
+        )
+    finally:
+        if etcd is not None:
+            etcd.close()
 
 
 def _keep(recorded: Recorded, path: Path) -> None:
@@ -195,14 +247,17 @@ def _keep(recorded: Recorded, path: Path) -> None:
 def _network(
     order: ChaosOrder, servers: tuple[str, ...], clients: tuple[str, ...], say: Callable[[str], None]
 ) -> ChaosNetwork:
-    members = MEMBERS if order.etcd else ()
+    members = MEMBERS if order.etcd or order.engine else ()
+    databases = DATABASES if order.engine else ()
     if not order.relays:
         try:
-            return Namespaces((*members, WITNESS, *servers, *clients, RUSH, STRANGERS))
+            return Namespaces((*members, *databases, WITNESS, *servers, *clients, RUSH, STRANGERS))
         except NoNamespaces as missing:
             say(f"Links are cut by relays, not in the network: {missing}.")
     links = [(server, other) for server in servers for other in (*servers, WITNESS) if server != other]
-    links += [(process, member) for process in (*servers, WITNESS) for member in members]
+    askers = databases or (*servers, WITNESS)
+    links += [(process, member) for process in askers for member in members]
+    links += [(server, database) for server in servers for database in databases]
     links += [(client, server) for client in (*clients, RUSH, STRANGERS) for server in servers]
     links += [(STRANGERS, WITNESS)]
     return Relays(tuple(links))
@@ -224,4 +279,5 @@ def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], *, insecure:
         serves="" if order.served is None else order.served.target,
         folder="" if order.served is None else str(order.served.folder),
         workload="" if order.served is None else order.served.workload,
+        on_engine=bool(order.engine),
     )

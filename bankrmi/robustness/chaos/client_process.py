@@ -59,11 +59,18 @@ class _Session:
             wanted = self._workload.wanted()
             if wanted.operations:
                 await self._change(wanted, stop)
+            elif wanted.total:
+                await self._told(self._recorder.total(self._name), self._total(), 1)
             else:
                 asked = self._recorder.balance(self._name, wanted.account)
                 await self._told(asked, self._bank.balance(wanted.account), 1)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wanted.pause_ms / 1000)
+
+    async def _total(self) -> Receipt:
+        """Return it as a receipt, of no account."""
+        told = await self._bank.total()
+        return Receipt(0, told.total, told.action_id or 0)
 
     async def _change(self, wanted: Wanted, stop: asyncio.Event) -> None:
         self._sequence += 1
@@ -132,7 +139,10 @@ async def _work(order: ClientOrder) -> None:
         for number in range(1, order.sessions + 1):
             name = f"{order.client}.{number}"
             workload = SessionWorkload(
-                f"{order.seed}/{name}", pause_ms=order.pause_ms, reads_only=order.reads_only
+                f"{order.seed}/{name}",
+                pause_ms=order.pause_ms,
+                reads_only=order.reads_only,
+                on_engine=order.on_engine,
             )
             sessions.append(_Session(name, bank, recorder, workload))
         with reported(lambda: [session.progress for session in sessions]):

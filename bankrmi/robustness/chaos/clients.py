@@ -14,20 +14,32 @@ import os
 import signal
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
-from bankrmi.robustness.chaos.bank import ChaosBank
 from bankrmi.robustness.chaos.ordered_clients import ClientOrder, ClientProgress
+from bankrmi.robustness.chaos.processes import ChaosProcesses
 
-__all__ = ["Clients"]
+__all__ = ["BankOfClients", "Clients"]
 
 _OF_A_BANK = "bankrmi.robustness.chaos.client_process"
 _OF_A_CLASS = "bankrmi.robustness.services.calling"
 
 
+class BankOfClients(Protocol):
+    """The bank that clients are of."""
+
+    directory: Path
+    processes: ChaosProcesses
+
+    def configuration_of(self, process: str) -> Path:
+        """Return the file that tells a process where it finds the others."""
+
+
 class Clients:
     """All client processes: `client1`, `client2`, …"""
 
-    def __init__(self, bank: ChaosBank, names: tuple[str, ...], order: ClientOrder) -> None:
+    def __init__(self, bank: BankOfClients, names: tuple[str, ...], order: ClientOrder) -> None:
         """`order` is what all are told; its client, configuration and history are filled in for each."""
         self.names = names
         self.reader = names[-1] if len(names) > 1 else None

@@ -11,11 +11,14 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
-from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank
+from bankrmi.robustness.chaos.bank import WITNESS
 from bankrmi.robustness.chaos.clients import Clients
+from bankrmi.robustness.chaos.network import ChaosNetwork
+from bankrmi.robustness.chaos.processes import ChaosProcesses
 
-__all__ = ["RUSH", "STRANGERS", "Crowds"]
+__all__ = ["RUSH", "STRANGERS", "Beset", "Crowds"]
 
 RUSH, STRANGERS = "rush", "strangers"
 """The names of their processes."""
@@ -29,10 +32,18 @@ _LEAVES_WITHIN_S = 2.0
 _TICK_S = 0.02
 
 
+class Beset(Protocol):
+    """The bank that crowds come to."""
+
+    processes: ChaosProcesses
+    network: ChaosNetwork
+    servers: tuple[str, ...]
+
+
 class Crowds:
     """The crowds of one run, each here or not."""
 
-    def __init__(self, bank: ChaosBank, clients: Clients) -> None:
+    def __init__(self, bank: Beset, clients: Clients) -> None:
         self._bank = bank
         self._clients = clients
 

@@ -27,7 +27,7 @@ from bankrmi.robustness.chaos.roster import Roster
 from bankrmi.robustness.chaos.schedule import Aim, Direction, Planned, storms
 from bankrmi.robustness.chaos.slow_disk import slow_disk
 
-__all__ = ["Nemesis"]
+__all__ = ["Nemesis", "ways_between"]
 
 _TICK_S = 0.02
 _CALM_AT_MOST_S = 6.0
@@ -279,7 +279,7 @@ class Nemesis:
 
     async def _hinder(self, planned: Planned, situation: Situation) -> None:
         links = self._links(planned, situation)
-        ways = [way for one, other in links for way in self._ways(one, other, planned.direction)]
+        ways = [way for one, other in links for way in ways_between(one, other, planned.direction)]
         with ExitStack() as held:
             noted = [held.enter_context(self._noted(one, other, planned, situation)) for one, other in links]
             if planned.kind is FaultKind.CUT:
@@ -302,15 +302,10 @@ class Nemesis:
                 ones, others = (self._chance.choice(members),), members
         return [(one, other) for one in ones for other in others if one != other]
 
-    @staticmethod
-    def _ways(one: str, other: str, direction: Direction) -> Sequence[Way]:
-        there, back = (one, other), (other, one)
-        return {Direction.BOTH: (there, back), Direction.THERE: (there,), Direction.BACK: (back,)}[direction]
-
     def _noted(
         self, one: str, other: str, planned: Planned, situation: Situation
     ) -> AbstractContextManager[dict[str, Any]]:
-        ways = self._ways(one, other, planned.direction)
+        ways = ways_between(one, other, planned.direction)
         target, toward = ways[0]
         was = situation.role(target)
         return self._faults.fault(planned.kind, target, toward=toward, both_ways=len(ways) == 2, was=was)
@@ -322,3 +317,9 @@ class Nemesis:
         if primary is not None:
             with self._faults.fault(FaultKind.SWITCHOVER, primary, was="primary") as noted:
                 noted["note"] = await asyncio.to_thread(self._bank.switch_over, primary)
+
+
+def ways_between(one: str, other: str, direction: Direction) -> Sequence[Way]:
+    """Return the ways of the link between two that are hit."""
+    there, back = (one, other), (other, one)
+    return {Direction.BOTH: (there, back), Direction.THERE: (there,), Direction.BACK: (back,)}[direction]

@@ -41,6 +41,8 @@ class ClientOrder:
     """The class that is served, if it is no bank; `folder` is where its module is looked for first."""
     folder: str = ""
     workload: str = ""
+    on_engine: bool = False
+    """A database keeps the accounts."""
 
     def to_text(self) -> str:
         """Return it as an argument of the command line."""

@@ -33,6 +33,7 @@ _AS_ASKED = (
 yet to do so in good order."""
 
 _REMOVED = 2
+_AT_ONCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Ended:
 @dataclass(slots=True, kw_only=True)
 class _Started:
     process: subprocess.Popen[bytes]
+    ending: signal.Signals
     paused: bool = False
     asked_to_end: bool = False
     removed: bool = False
@@ -71,8 +73,15 @@ class ChaosProcesses:
         with putting_off():
             self.start_program(name, [sys.executable, "-m", *module], reports=reports)
 
-    def start_program(self, name: str, words: Sequence[str], *, reports: bool = False) -> None:
-        """Start any command, under this name."""
+    def start_program(
+        self,
+        name: str,
+        words: Sequence[str],
+        *,
+        reports: bool = False,
+        ending: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        """Start any command, under this name; `ending` is what ends it at once, with all that it started."""
         assert not self.is_alive(name), f"{name} runs already"
         self._network.begins(name)
         command = self._network.command(name, list(words))
@@ -89,7 +98,7 @@ class ChaosProcesses:
         if process.stdout is not None:
             os.set_blocking(process.stdout.fileno(), False)
         self._output[name] = bytearray()
-        self._started[name] = _Started(process=process)
+        self._started[name] = _Started(process=process, ending=ending)
 
     def log(self, name: str) -> Path:
         """Return the file with all that the processes of this name have said."""
@@ -133,8 +142,8 @@ class ChaosProcesses:
         if self.is_alive(name):
             started = self._started[name]
             started.asked_to_end = True
-            started.process.kill()
-            self._gone(name, started, started.process.wait())
+            started.process.send_signal(started.ending)
+            self._gone(name, started, _end_of(started.process))
 
     def may_leave(self, name: str, may: bool) -> None:
         """From here on it may end by itself, as a server does that is none of the bank any more; or not."""
@@ -177,6 +186,15 @@ class ChaosProcesses:
         """End everything at once; whatever happened before."""
         for name in tuple(self._started):
             self.kill(name)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Return its exit code; it was told to end at once."""
+    try:
+        return process.wait(_AT_ONCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _environment(modules: Path | None) -> dict[str, str]:

@@ -14,21 +14,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
-from bankrmi.client.view_history import history
+from bankrmi.config import Configuration
 from bankrmi.console.events import UsageEvent
 from bankrmi.console.local_usage import LocalUsage
-from bankrmi.errors import BankError, OperationFailed
+from bankrmi.errors import OperationFailed
 from bankrmi.replication.view import View
-from bankrmi.robustness.chaos.bank import WITNESS, ChaosBank, Situation, is_whole
 from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.fault_log import FaultLog
-from bankrmi.robustness.chaos.nemesis import Nemesis
 from bankrmi.robustness.chaos.ordered_clients import ClientProgress
+from bankrmi.robustness.chaos.processes import ChaosProcesses
 
-__all__ = ["Course", "Finished", "run_course"]
+__all__ = ["BankUnderTest", "Course", "Finished", "Raging", "run_course"]
 
-_UP_S = 60.0
 _HEALED_S = 150.0
 _ANSWERED_S = 60.0
 _AT_REST_S = 60.0
@@ -36,8 +36,6 @@ _NO_TIME_S = 5.0
 _ENDED_S = 20.0
 _POLL_S = 0.1
 _LINE_S = 0.5
-_VIEWS = 5_000
-"""More than there are changes in an hour of faults."""
 _USAGE_LOOKS = 7_200
 """One a second, for two hours."""
 
@@ -57,23 +55,75 @@ class Finished:
     usage: tuple[UsageEvent, ...] = ()
 
 
+class BankUnderTest(Protocol):
+    """The bank of a run, of whatever kind; its questions take their time, and are asked in a thread."""
+
+    directory: Path
+    configuration: Configuration
+    processes: ChaosProcesses
+    servers: tuple[str, ...]
+    keepers: tuple[str, ...]
+    """What servers need: started before them, in this order."""
+    up_s: float
+    """What it takes at most until all are there for the first time."""
+
+    def start(self, process: str) -> None:
+        """Start a process, if it does not run."""
+
+    def stop(self, process: str) -> None:
+        """Have it end in good order."""
+
+    def in_order_of_stopping(self) -> tuple[str, ...]:
+        """Return whom to stop at the end, one after the other."""
+
+    def may_serve(self) -> bool:
+        """Whether what servers need is ready for the first of them."""
+
+    def is_whole(self) -> bool:
+        """Whether all copies are in sync."""
+
+    def in_words(self) -> str:
+        """Return how it is, for a sentence."""
+
+    def at_rest(self) -> tuple[str, ...]:
+        """Return whose disks tell what was acknowledged; none while anything is still on its way."""
+
+    def best_evidence(self) -> tuple[str, ...]:
+        """Return the same if it does not come to rest."""
+
+    def views(self) -> tuple[View, ...]:
+        """Return how the view changed; none where there is none, or nobody tells."""
+
+
+class Raging(Protocol):
+    """Who breaks the bank."""
+
+    async def rage(self) -> None:
+        """Go on until cancelled; everything is taken back then."""
+
+    def start(self, name: str) -> None:
+        """Start a process of the run, if it does not run, and belongs to it."""
+
+    async def settle(self) -> None:
+        """After the rage: undo what is no fault, and has to be undone."""
+
+
 class Course:
     """One run, from the start to the end of its processes."""
 
     def __init__(
         self,
-        bank: ChaosBank,
+        bank: BankUnderTest,
         clients: Clients,
         faults: FaultLog,
+        nemesis: Raging,
         *,
-        seed: int,
-        removals: bool = False,
         show: Callable[[str], None],
     ) -> None:
         self._bank = bank
         self._clients = clients
         self._faults = faults
-        self._nemesis = Nemesis(bank, clients, faults, seed=seed, removals=removals)
+        self._nemesis = nemesis
         self._show = show
         self._violations: list[str] = []
         self._stop = asyncio.Event()
@@ -128,14 +178,14 @@ class Course:
     # -- the phases ------------------------------------------------------------------------------
 
     async def _come_up(self) -> None:
-        for keeper in (*self._bank.members, WITNESS):
+        for keeper in self._bank.keepers:
             self._bank.start(keeper)
-        for server in self._bank.servers:
+        may_serve = await self._until_it_says(self._bank.may_serve, self._bank.up_s)
+        for server in self._bank.servers if may_serve else ():
             self._bank.start(server)
-        if await self._until_whole(_UP_S) is None:
-            raise OperationFailed(
-                f"the bank did not come up in {_UP_S:g} s; the logs in {self._bank.directory / 'log'} say why"
-            )
+        if not may_serve or not await self._until_whole(self._bank.up_s):
+            up_s, logs = self._bank.up_s, self._bank.directory / "log"
+            raise OperationFailed(f"the bank did not come up in {up_s:g} s; the logs in {logs} say why")
         for client in self._clients.names:
             self._clients.start(client)
 
@@ -151,16 +201,14 @@ class Course:
 
     async def _heal(self) -> None:
         self._phase = "healing"
-        for process in (*self._bank.members, WITNESS, *self._bank.servers, *self._clients.names):
+        for process in (*self._bank.keepers, *self._bank.servers, *self._clients.names):
             self._nemesis.start(process)
         with suppress(TimeoutError):  # Then not all copies are in sync, and that is said below.
             await asyncio.wait_for(self._nemesis.settle(), _HEALED_S / 2)
-        situation = await self._until_whole(_HEALED_S)
-        if situation is None:
-            last = await asyncio.to_thread(self._bank.situation)
+        if not await self._until_whole(_HEALED_S):
+            last = await asyncio.to_thread(self._bank.in_words)
             self._violations.append(
-                f"liveness: {_HEALED_S:g} s after everything was healed not all copies were in sync "
-                f"({_in_words(last)})"
+                f"liveness: {_HEALED_S:g} s after everything was healed not all copies were in sync ({last})"
             )
             return
         before = self._clients.progress()
@@ -186,9 +234,8 @@ class Course:
                 f"a call of a client did not end in {patience_s:g} s, its deadline long over"
             )
         evidence = await self._until_at_rest()
-        with suppress(BankError):  # Then it is not shown.
-            self._views = tuple(await asyncio.to_thread(history, self._bank.configuration, limit=_VIEWS))
-        for process in (*self._bank.servers, WITNESS):
+        self._views = await asyncio.to_thread(self._bank.views)
+        for process in self._bank.in_order_of_stopping():
             self._bank.stop(process)
             if not await self._until_gone([process], _ENDED_S):
                 self._violations.append(f"{process} did not end in {_ENDED_S:g} s though it was asked to")
@@ -197,26 +244,25 @@ class Course:
     async def _until_at_rest(self) -> tuple[str, ...]:
         deadline = time.monotonic() + (_NO_TIME_S if self._violations else _AT_REST_S)
         while time.monotonic() < deadline:
-            situation = await asyncio.to_thread(self._bank.situation)
-            tips = {(one["action_id"], one["digest"]) for one in situation.servers.values()}
-            leads = [one for one in situation.servers.values() if one["role"] == "primary"]
-            if is_whole(situation, self._bank.servers) and len(tips) == 1 and leads[0]["lag"] == 0:
-                return self._bank.servers
+            if evidence := await asyncio.to_thread(self._bank.at_rest):
+                return evidence
             await asyncio.sleep(_POLL_S)
         self._violations.append("liveness: the copies did not come to hold the same when clients had stopped")
-        situation = await asyncio.to_thread(self._bank.situation)
-        return (situation.primary,) if situation.primary is not None else ()
+        return await asyncio.to_thread(self._bank.best_evidence)
 
     # -- waiting and watching ----------------------------------------------------------------------
 
-    async def _until_whole(self, seconds: float) -> Situation | None:
+    async def _until_whole(self, seconds: float) -> bool:
+        return await self._until_it_says(self._bank.is_whole, seconds)
+
+    async def _until_it_says(self, question: Callable[[], bool], seconds: float) -> bool:
+        """Wait for a yes to what takes its time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            situation = await asyncio.to_thread(self._bank.situation)
-            if is_whole(situation, self._bank.servers):
-                return situation
+            if await asyncio.to_thread(question):
+                return True
             await asyncio.sleep(_POLL_S)
-        return None
+        return False
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -261,12 +307,6 @@ class Course:
             how = f"exit code {ended.exit_code}" if ended.exit_code >= 0 else f"signal {-ended.exit_code}"
             log = self._bank.processes.log(ended.name)
             self._violations.append(f"{ended.name} ended by itself, with {how}; {log} says why")
-
-
-def _in_words(situation: Situation) -> str:
-    roles = ", ".join(f"{name} {one['role']}" for name, one in sorted(situation.servers.items()))
-    in_sync = ", ".join(situation.in_sync) or "nobody"
-    return f"epoch {situation.epoch}, in sync: {in_sync}; {roles or 'no answers'}"
 
 
 def run_course(course: Course, seconds: float) -> Finished:

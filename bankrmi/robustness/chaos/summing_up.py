@@ -38,6 +38,8 @@ from bankrmi.robustness.checker.disks import read_copies
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.history_file import read_history
 from bankrmi.robustness.checker.verdict import HistoryVerdict, judge
+from bankrmi.robustness.engine.failovers import database_failovers
+from bankrmi.robustness.engine.seen import SeenDatabases
 from bankrmi.verifying.model import BankModel
 
 __all__ = [
@@ -60,6 +62,7 @@ _PLURALS = {
     "update": "updates",
     "query": "queries",
     "balance": "reads",
+    "total": "totals",
     "withdraw": "withdrawals",
     "deposit": "deposits",
     "transfer": "transfers",
@@ -81,23 +84,34 @@ class RunFacts:
     clients: tuple[str, ...]
     witness: str
     members: tuple[str, ...]
-    """Of etcd, if that keeps the view."""
+    """Of etcd, if that keeps the view, or knows which database leads."""
     cuts_by: str
     started_unix: float
     unix_ns_at_zero: int
     finished: Finished
     faults: tuple[Fault, ...]
+    databases: tuple[str, ...] = ()
+    """Those that keep the accounts, if servers do not."""
+    seen: SeenDatabases | None = None
+    """What these were in the course of the run."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What else is told of where the run took place."""
 
     @property
     def keepers(self) -> tuple[str, ...]:
-        """The name server's process, with the witness in it; or that, and etcd's."""
-        return self.witness, *self.members
+        """The name server's process, with the witness in it; or that, and etcd's, and databases."""
+        return self.witness, *self.members, *self.databases
+
+    @property
+    def of_others(self) -> tuple[str, ...]:
+        """Those whose programs, and logs, are not ours."""
+        return *self.members, *self.databases
 
     def to_form(self) -> dict[str, Any]:
         """Return what stands in no other file, as plain values."""
         finished = replace(self.finished, views=(), usage=())
-        form = asdict(replace(self, faults=(), finished=finished))
-        del form["faults"], form["finished"]["views"], form["finished"]["usage"]
+        form = asdict(replace(self, faults=(), finished=finished, seen=None))
+        del form["faults"], form["seen"], form["finished"]["views"], form["finished"]["usage"]
         return form | {"directory": str(self.directory), "version": bankrmi.__version__}
 
 
@@ -146,8 +160,10 @@ def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
     calls = judge.calls(facts)
     judged = judge.judged(facts, calls)
     finished = facts.finished
-    of_servers = [span for server in facts.servers for span in _spans(facts, server)]
-    of_others = [span for name in (*facts.keepers, *facts.clients) for span in _serving(facts, name)]
+    leading = facts.databases or facts.servers  # Where a database keeps the accounts, no server leads.
+    of_servers = [span for name in leading for span in _spans(facts, name)]
+    others = [name for name in (*facts.servers, *facts.keepers, *facts.clients) if name not in leading]
+    of_others = [span for name in others for span in _serving(facts, name)]
     acknowledged = Acknowledgements(calls, judged.epochs)
     return Recorded(
         seed=facts.seed,
@@ -164,7 +180,11 @@ def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
         processes=tuple(_processes(facts)),
         roles=(*of_servers, *of_others),
         faults=facts.faults,
-        failovers=tuple(failovers(leads(of_servers), facts.faults, acknowledged)),
+        failovers=tuple(
+            database_failovers(facts.seen.led, facts.faults, calls)
+            if facts.seen is not None
+            else failovers(leads(of_servers), facts.faults, acknowledged)
+        ),
         calls=columns(made_calls(calls)),
         views=finished.views,
         usage=finished.usage,
@@ -230,8 +250,10 @@ def _checked(verdict: HistoryVerdict, state: str) -> Iterator[str]:
 
 
 def _broken_logs(facts: RunFacts) -> Iterator[str]:
-    """Say which process wrote that a rule was broken; any log of the run."""
+    """Say which process of ours wrote that a rule was broken; any log of the run."""
     for log in sorted((facts.directory / "log").glob("*.log")):
+        if log.stem in facts.of_others:
+            continue
         with log.open(encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, 1):
                 if _BROKEN.search(line):
@@ -240,6 +262,8 @@ def _broken_logs(facts: RunFacts) -> Iterator[str]:
 
 
 def _spans(facts: RunFacts, server: str) -> list[RoleSpan]:
+    if facts.seen is not None:
+        return list(role_spans(server, facts.seen.said_by(server), (), ended_ns=facts.finished.ended_ns))
     said = said_by(facts.directory / "log" / f"{server}.log", unix_ns_at_zero=facts.unix_ns_at_zero)
     return list(role_spans(server, said, facts.faults, ended_ns=facts.finished.ended_ns))
 
@@ -250,10 +274,12 @@ def _serving(facts: RunFacts, process: str) -> Iterator[RoleSpan]:
 
 
 def _processes(facts: RunFacts) -> Iterator[RecordedProcess]:
-    for server in facts.servers:
-        yield RecordedProcess(name=server, kind=ProcessKind.SERVER)
-    for keeper in facts.keepers:
+    for name in facts.databases or facts.servers:
+        yield RecordedProcess(name=name, kind=ProcessKind.SERVER)
+    for keeper in (facts.witness, *facts.members):
         yield RecordedProcess(name=keeper, kind=ProcessKind.WITNESS)
+    for server in facts.servers if facts.databases else ():  # They are clients of the database.
+        yield RecordedProcess(name=server, kind=ProcessKind.CLIENT)
     for client in facts.clients:
         yield RecordedProcess(name=client, kind=ProcessKind.CLIENT)
 
@@ -264,6 +290,7 @@ def _environment(facts: RunFacts) -> Environment:
         ("kernel", f"{platform.system()} {platform.release()}"),
         ("Python", platform.python_version()),
         ("SQLite", apsw.sqlite_lib_version()),
+        *facts.facts,
     )
     return Environment(cuts_by=facts.cuts_by, facts=described)
 
@@ -283,9 +310,11 @@ def _files(directory: Path) -> Iterator[tuple[str, str]]:
     for name, what in (
         ("history", "history"),
         ("data", "journals"),
+        ("database", "databases"),
         ("faults.jsonl", "faults"),
         ("log", "logs"),
         ("run.json", "run"),
         (RECORDING, "recording"),
     ):
-        yield what, str(directory / name)
+        if (directory / name).exists() or name == RECORDING:
+            yield what, str(directory / name)

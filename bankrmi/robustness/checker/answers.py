@@ -97,7 +97,8 @@ class AnswerCheck:
             end = replay.newest_action_id
             self._add(f"{self._who(call)}: read at action id {action_id}, and the journal ends at {end}")
             return
-        true = replay.value_at(call.query, action_id)
+        is_total = call.kind == "total"
+        true = replay.total_at(action_id) if is_total else replay.value_at(call.query, action_id)
         if value != true:
             self._add(f"{self._who(call)}: read {value} at action id {action_id}; it was {true}")
         end = replay.end_of(action_id)

@@ -6,8 +6,9 @@
     {"event":"complete","client":"c1","call":1,"at_ns":97,"outcome":"answered","results":[[1,"done",90]]}
 
 The kinds are withdraw, deposit, transfer, open_account, close_account and batch (`operations`), balance
-(`account`) and outcome (`request`). The outcomes are answered (`results`, each [action id, status, balance];
-perhaps `history`), refused (`code`), unreached and unknown. A call that was never completed is unknown, too.
+(`account`), total, and outcome (`request`). The outcomes are answered (`results`, each [action id, status,
+balance]; perhaps `history`), refused (`code`), unreached and unknown. A call that was never completed is
+unknown, too.
 
 Rule 1: a history is one file, or all *.jsonl in a folder, or several of these; each file has the header.
 Rule 2: the last line of a file may be half-written (its client was killed); anything else that is malformed
@@ -154,8 +155,8 @@ class _Reader:
             check_account(form["account"])
         elif kind == "outcome":
             form["request"] = parse_request_id(form["request"])
-        else:
-            raise _Malformed(f"'kind' is {', '.join(_CHANGES)}, balance or outcome, not {kind!r}")
+        elif kind != "total":
+            raise _Malformed(f"'kind' is {', '.join(_CHANGES)}, balance, total or outcome, not {kind!r}")
         self._open[key] = form
 
     def _forms(self, forms: Any) -> tuple[Form, ...]:
@@ -255,6 +256,6 @@ def _results(asked: dict[str, Any], forms: Sequence[Any]) -> tuple[OperationResu
         results = ()
     if not results:
         raise _Malformed("'results' is a list of [action id, status, balance], one for each operation")
-    if asked["kind"] == "balance" and (len(results) != 1 or results[0].status != SHOWN):
+    if asked["kind"] in ("balance", "total") and (len(results) != 1 or results[0].status != SHOWN):
         raise _Malformed(f"a balance is answered with one result of status {SHOWN!r}")
     return results

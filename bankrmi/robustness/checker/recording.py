@@ -195,6 +195,10 @@ class HistoryRecorder:
         """Record that a balance is about to be asked for."""
         return self._invoke(client, "balance", account=account)
 
+    def total(self, client: str) -> PendingCall:
+        """Record that the total of all accounts is about to be asked for."""
+        return self._invoke(client, "total")
+
     def outcome(self, client: str, request_id: str) -> PendingCall:
         """Record that the outcome of a request is about to be asked for."""
         return self._invoke(client, "outcome", request=request_id)
@@ -205,4 +209,4 @@ class HistoryRecorder:
         self.write(
             {"event": "invoke", "client": client, "call": number, "at_ns": at_ns, "kind": kind, **what}
         )
-        return PendingCall(self, client, number, is_read=kind == "balance")
+        return PendingCall(self, client, number, is_read=kind in ("balance", "total"))

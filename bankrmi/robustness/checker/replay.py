@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bankrmi.replication.record import CANCELLED, Entry, Position, Record, Scalar
@@ -36,6 +36,7 @@ class Replay:
         self._model = model
         self._opening = dict(model.values)
         self._changes: dict[Any, tuple[array[int], list[Any]]] = {}
+        self._totals: tuple[array[int], list[int]] = (array("q", [0]), [_sum(model.values.values())])
         self._check = RecordCheck(opening, model, violations.add)
         self._same: dict[Any, Any] = {}
 
@@ -73,6 +74,11 @@ class Replay:
         ids, values = self._changes[key]
         return values[bisect_right(ids, action_id) - 1]
 
+    def total_at(self, action_id: int) -> int:
+        """Return what all values come to together after the entry `action_id`; they are numbers."""
+        ids, totals = self._totals
+        return totals[bisect_right(ids, action_id) - 1]
+
     # -- records ---------------------------------------------------------------------------------
 
     def take(self, record: Record) -> None:
@@ -107,8 +113,15 @@ class Replay:
                 self._changes[key] = (array("q", [0]), [opening])
             ids, history = self._changes[key]
             if history[-1] != value:
+                if gained := _sum([value]) - _sum([history[-1]]):
+                    self._totals[0].append(number)
+                    self._totals[1].append(self._totals[1][-1] + gained)
                 ids.append(number)
                 history.append(value)
+
+
+def _sum(values: Iterable[Any]) -> int:
+    return sum(value for value in values if type(value) is int)
 
 
 def _unreadable(record: Record) -> Entry:

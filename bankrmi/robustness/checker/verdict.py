@@ -24,7 +24,7 @@ from bankrmi.robustness.checker.sentences import Sentences, Violations
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.verifying.model import Model
 
-__all__ = ["Copy", "HistoryVerdict", "judge", "unsound"]
+__all__ = ["Copy", "HistoryVerdict", "check_values", "judge", "unsound"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def judge(
     for sentence in _too_old(answers.times, sentences, fresh_reads=fresh_reads):
         violations.add(sentence)
     for copy in copies:
-        _check_values(copy, model, violations)
+        check_values(copy.name, copy.values, model, violations)
     return HistoryVerdict(
         violations=tuple(violations.sentences),
         violation_count=violations.count,
@@ -101,7 +101,7 @@ def unsound(copy: Copy, model: Model) -> tuple[str, ...]:
     """Return what is wrong with a disk by itself, whoever was told what; `model` is the opening state."""
     violations = Violations()
     _replay([copy], model, violations)
-    _check_values(copy, model, violations)
+    check_values(copy.name, copy.values, model, violations)
     return tuple(violations.sentences)
 
 
@@ -143,17 +143,16 @@ def _replay(
     return replay
 
 
-def _check_values(copy: Copy, model: Model, violations: Violations) -> None:
+def check_values(name: str, found: Mapping[Any, Any], model: Model, violations: Violations) -> None:
+    """Hold the state of one copy against what its journal adds up to."""
     values = model.values
     for key, value in values.items():
-        if key not in copy.values:
-            violations.add(f"{copy.name} has no {key}, and the journal adds up to {value}")
-        elif copy.values[key] != value:
-            violations.add(
-                f"on {copy.name}, {key} holds {copy.values[key]}, and the journal adds up to {value}"
-            )
-    for key in copy.values:
+        if key not in found:
+            violations.add(f"{name} has no {key}, and the journal adds up to {value}")
+        elif found[key] != value:
+            violations.add(f"on {name}, {key} holds {found[key]}, and the journal adds up to {value}")
+    for key in found:
         if key not in values:
-            violations.add(f"on {copy.name}, {key} holds {copy.values[key]}, and was never opened")
-    for sentence in model.audit(copy.values):
-        violations.add(f"on {copy.name}, {sentence}")
+            violations.add(f"on {name}, {key} holds {found[key]}, and was never opened")
+    for sentence in model.audit(found):
+        violations.add(f"on {name}, {sentence}")

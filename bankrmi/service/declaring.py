@@ -34,6 +34,7 @@ from bankrmi.service.plain_values import Annotation, NotPlain, plain
 from bankrmi.service.tables import ServiceTables
 
 __all__ = [
+    "MIGRATION",
     "Description",
     "Given",
     "Marked",
@@ -56,7 +57,7 @@ _TAKEN = frozenset(
 )
 """Names that methods of a service cannot have: they are something else on the wire, at a client, or here."""
 _LONGEST_NAME = 64
-_MIGRATION = re.compile(r"migrate_(\d+)_to_(\d+)")
+MIGRATION = re.compile(r"migrate_(\d+)_to_(\d+)")
 _VERSION_AT_MOST = 999_999
 
 
@@ -374,7 +375,7 @@ def _previous(kind: type[Service]) -> Description | None:
 
 def _check_migrations(kind: type[Service]) -> None:
     for name, function in inspect.getmembers(kind, callable):
-        found = _MIGRATION.fullmatch(name)
+        found = MIGRATION.fullmatch(name)
         if found is None:
             continue
         before, after = int(found[1]), int(found[2])

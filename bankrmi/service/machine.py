@@ -256,8 +256,7 @@ class ServiceMachine:
                 self._versions.note(action_id, before, shown(outcome[1]))
                 return outcome
         try:
-            if before != target - 1:
-                raise Raised("RuntimeError", "builtins", f"the state is of version {before}", None)
+            _check_version(before, target)
             limit_ms = self.migration_limit_ms if told is None else 0.0
             tables = self._migrate(target, moment, limit_ms)
         except Raised as raised:
@@ -411,6 +410,12 @@ class ServiceMachine:
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return all rows of all tables, each after the name of its table, in a fixed order."""
         return _exported(self._database)
+
+
+def _check_version(version: int, target: int) -> None:
+    """Raise Raised if a state of this version is not the one that the migration to the target begins with."""
+    if version != target - 1:
+        raise Raised("RuntimeError", "builtins", f"the state is of version {version}", None)
 
 
 def opening_identity(database: apsw.Connection, kind: str, version: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Planted bugs in running a class of somebody else's.  Rules S1 to S3, A1, R4."""
+"""Planted bugs in running a class of somebody else's, and in changing it.  Rules S, A1, R4."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 import apsw
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication import following, groups
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.robustness.services.seeds import made_up_workload
 from bankrmi.service import machine, running
+from bankrmi.service.before import forget_tables
 from bankrmi.service.changes import Recorder, changed_tables
 from bankrmi.service.declaring import Given
 from bankrmi.service.machine import ServiceMachine
@@ -51,6 +53,18 @@ def _never_changed(_: ServiceMachine, _query: object) -> int:
 
 def _what_is_written(self: Step) -> int:
     return self.tip
+
+
+def _whatever_its_version(_version: int, _target: int) -> None:
+    pass
+
+
+def _knows_everything(_records: object, _step: Step) -> bool:
+    return True
+
+
+def _always(_: Step) -> bool:
+    return True
 
 
 MUTANTS = (
@@ -97,6 +111,41 @@ MUTANTS = (
         rule="R4",
         goes_wrong="a query shows what an update has changed that nobody else has yet, and nobody ever will",
         patches=(Patch(ServiceMachine, "changed_at", _never_changed),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="migrate-twice",
+        rule="S6",
+        goes_wrong="a migration that is proposed once more is done once more, on what the first one has left",
+        patches=(Patch(machine, "_check_version", _whatever_its_version),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="decide-before-a-migration-is-acknowledged",
+        rule="S6",
+        goes_wrong="what comes after a migration is decided with it, and that cannot be taken back any more",
+        patches=(Patch(groups, "MIGRATIONS", "~nothing-"),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="migration-is-not-taken-back",
+        rule="S7",
+        goes_wrong="a deposed primary is of the version before again, and its tables are of the next one",
+        patches=(Patch(machine, "put_tables_back", forget_tables),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="follow-beyond-the-code",
+        rule="S5",
+        goes_wrong="a server with older code takes a migration, and what comes after, and knows neither",
+        patches=(Patch(following, "_knows", _knows_everything),),
+        workload_of=made_up_workload,
+    ),
+    Mutant(
+        name="lead-with-older-code",
+        rule="S5",
+        goes_wrong="a server with older code leads: what is called there is not there any more",
+        patches=(Patch(Step, "may_lead", property(_always)),),
         workload_of=made_up_workload,
     ),
 )

@@ -6,6 +6,7 @@
     found          a class, its workload and its model by their names
     outcomes       what came of a call, as a client sees it
     by_itself      the class, or a plain one in its place, with nothing of ours around it
+    order_check    whether a class goes by the order of rows that has none
     call_check     a journal of calls against that, and what clients were told
     simulated      a class as what the simulator replicates
     judging        the verdict over calls, the journal, and the state that is left
@@ -14,6 +15,7 @@
     service_disks  what stopped servers of a service have on their disks
     run_judge      who judges a run of chaos with a class
     made_up        classes that are made up from a seed
+    made_up_versions  how they are changed, from version to version
     seeds          the world of one of those
 
 Rule: who judges here uses nothing of how a server runs a class, undoes it, or tells what came of it.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from bankrmi.robustness.services.made_up import MadeUpModel, made_up_calls, made_up_service
+from bankrmi.robustness.services.made_up_versions import made_up_calls, made_up_model, made_up_releases
 from bankrmi.robustness.services.simulated import ServiceWorkload
 
 __all__ = ["DURATION_MS", "made_up_workload"]
@@ -15,5 +13,7 @@ DURATION_MS = 10_000.0
 
 def made_up_workload(seed: int) -> ServiceWorkload:
     """Return a world with a class that is made up: every other one is held against dicts."""
-    model = partial(MadeUpModel, seed) if seed % 2 else None
-    return ServiceWorkload(made_up_service(seed), made_up_calls(seed), model, seed)
+    releases, model = made_up_releases(seed), made_up_model(seed) if seed % 2 else None
+    return ServiceWorkload(
+        releases[-1], made_up_calls(seed), model, seed, releases=releases, looks_at_order=False
+    )

@@ -13,7 +13,7 @@ from bankrmi.replication.record import unpacked
 from bankrmi.service.calls import Called, called, packed_call
 from bankrmi.service.declaring import Description, Method
 
-__all__ = ["AskedCall", "CallMaker", "WantedCall", "call_in_words", "operation_in_words"]
+__all__ = ["AskedCall", "CallMaker", "WantedCall", "call_in_words", "in_version", "operation_in_words"]
 
 _WORDS_AT_MOST = 200
 _ARGUMENT_AT_MOST = 80
@@ -93,6 +93,9 @@ class CallMaker:
     def __init__(self, description: Description) -> None:
         self._description = description
 
+    def _in_version(self, version: int) -> CallMaker:
+        return CallMaker(self._description.of_version[version])
+
     def __getattr__(self, name: str) -> Callable[..., WantedCall]:
         method = self._description.methods.get(name)
         if method is None:
@@ -108,3 +111,8 @@ class CallMaker:
 
     def __repr__(self) -> str:
         return f"<calls of {self._description.name}>"
+
+
+def in_version(maker: CallMaker, version: int) -> CallMaker:
+    """Return what stands for the service at a client that has the class in this version."""
+    return maker._in_version(version)

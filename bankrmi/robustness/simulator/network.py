@@ -115,7 +115,9 @@ class _SimulatedLink:
             process.after(world.delay_ms(), self.close)
         else:
             self.boot = other.boot
-            greeting = Greeting(other.name, other.start_id)
+            assert other.replica is not None
+            code, version = other.replica.settings.code, other.journal.version
+            greeting = Greeting(other.name, other.start_id, code=code, state_version=version)
             process.after(world.delay_ms(), lambda: self._greeted(greeting))
 
     def _greeted(self, greeting: Greeting) -> None:

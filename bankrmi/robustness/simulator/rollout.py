@@ -1,0 +1,138 @@
+"""Who puts new code on the machines, simulated: release after release, one server after the other.
+
+Rule 1: drawn apart from everything else, so that worlds with one release are what they were.
+Rule 2: the code of a process is what lay on its machine when it started. Now and then that is the one before:
+        by mistake, or since somebody goes back.
+Rule 3: what migrates the state is harmed then and there: who has done it dies before or after any of what
+        follows, stands still, or is cut off; another server comes back with older code.
+Rule 4: at last every server has the last release, which knows all versions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from bankrmi.robustness.simulator.server import SimulatedServer
+from bankrmi.robustness.simulator.whole_cluster import WholeCluster
+from bankrmi.robustness.simulator.world import both_ways
+
+__all__ = ["Rollout"]
+
+EVERY_MS = (300, 700, 1500)
+HARMS = (0.0, 0.4, 0.9)
+GOES_BACK = (0.0, 0.1, 0.3)
+TWICE = (0.0, 0.3, 0.7)
+EFFECTS_AT_MOST = 8
+CUTS_MS = (300, 800, 2500)
+
+
+class Rollout:
+    """Somebody who replaces the module on one server after the other, and starts each again."""
+
+    def __init__(self, cluster: WholeCluster) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
+        self._last = cluster.workload.releases - 1
+        self._chance = chance = random.Random(f"releases of seed {cluster.world.seed}")
+        self._every_ms = chance.choice(EVERY_MS)
+        self._harms = chance.choice(HARMS)
+        self._goes_back = chance.choice(GOES_BACK)
+        self._twice = chance.choice(TWICE)
+        self.installed = dict.fromkeys(cluster.servers, 0)
+        """The release on each machine: the next process there has it."""
+
+    def begin(self) -> None:
+        """Begin, if there is more than one release."""
+        if self._last:
+            self._world.after(self._pause_ms(), self._again)
+
+    def _pause_ms(self) -> float:
+        return self._every_ms * self._chance.uniform(0.3, 2)
+
+    def _again(self) -> None:
+        if not self._world.quiet:
+            if self._cluster.witness.view is not None:  # What a bank is opened with is the first release's.
+                self._replace_one()
+            self._world.after(self._pause_ms(), self._again)
+
+    def _replace_one(self) -> None:
+        chance, installed = self._chance, self.installed
+        name = chance.choice([one for one in installed if installed[one] == min(installed.values())])
+        if chance.random() < self._goes_back:
+            name = chance.choice(list(installed))
+            self._install(name, installed[name] - 1)
+        else:
+            self._install(name, installed[name] + chance.choice((1, 1, 2)))
+
+    def _install(self, name: str, release: int) -> None:
+        release = min(max(release, 0), self._last)
+        if release == self.installed[name]:
+            return
+        self.installed[name] = release
+        self._world.note(name, "gets the code of release", release)
+        if self._chance.random() < 0.9:  # Else its next process has it, whenever that is started.
+            self._cluster.servers[name].crash()
+
+    # -- harm ------------------------------------------------------------------------------------
+
+    def proposes_twice(self) -> float | None:
+        """Draw whether a migration is proposed once more, and after how many ms."""
+        if self._world.quiet or self._chance.random() >= self._twice:
+            return None
+        return self._chance.choice((0.0, 1.0, 20.0, 200.0))
+
+    def migrated(self, server: SimulatedServer) -> int | None:
+        """The state there has another version, or the one before; return at which effect it crashes."""
+        chance = self._chance
+        if self._world.quiet or chance.random() >= self._harms:
+            return None
+        match chance.randrange(5):
+            case 0:
+                return chance.randint(1, EFFECTS_AT_MOST)
+            case 1:
+                server_boot = server.boot
+                self._world.after(chance.uniform(0, 3), lambda: self._crash(server, server_boot))
+            case 2:
+                self._cut_off(server)
+            case 3:
+                self._cut_off(server)
+                self._send_back(server)
+            case 4:
+                self._send_back(server)
+        return None
+
+    def _crash(self, server: SimulatedServer, boot: int) -> None:
+        if server.boot == boot:
+            server.crash()
+
+    def _cut_off(self, server: SimulatedServer) -> None:
+        """Nobody but some of the clients hears it any more, just when it has migrated."""
+        others = {*self._cluster.servers, "witness"} - {server.name}
+        if self._chance.random() < 0.5:
+            others |= {client.name for client in self._cluster.clients}
+        heal = self._world.cut(both_ways({server.name}, others))
+        self._world.after(self._chance.choice(CUTS_MS), heal)
+
+    def _send_back(self, server: SimulatedServer) -> None:
+        """Another one is started again with older code."""
+        others = [one for one in self._cluster.servers.values() if one is not server]
+        other, back = self._chance.choice(others), self._chance.choice((1, 2))
+
+        def start_with_older_code() -> None:
+            if not self._world.quiet:
+                self.installed[other.name] = max(0, self.installed[other.name] - back)
+                other.crash()
+
+        self._world.after(self._chance.uniform(0, 5), start_with_older_code)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def end(self, survivors: Sequence[SimulatedServer]) -> None:
+        """Have the last release everywhere; who is well again is started with it."""
+        if not self._last:
+            return
+        self.installed = dict.fromkeys(self.installed, self._last)
+        for server in survivors:
+            if server.alive and server.release != self._last:
+                server.crash()

@@ -140,7 +140,8 @@ class AnswerCheck:
         causes = []
         for call in group:
             asked_for_this = call.is_question if cancelled else tuple(call.operations) == operations
-            if asked_for_this and isinstance(call.outcome, _MAY_HAVE_HAPPENED):
+            is_cause = asked_for_this or (cancelled and call.may_be_settled)
+            if is_cause and isinstance(call.outcome, _MAY_HAVE_HAPPENED):
                 causes.append(call)
             if isinstance(call.outcome, AnsweredOutcome):
                 self._check_answer(call, true, right=cancelled or call.is_question or asked_for_this)

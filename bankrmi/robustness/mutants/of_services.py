@@ -142,10 +142,10 @@ MUTANTS = (
         workload_of=made_up_workload,
     ),
     Mutant(
-        name="lead-with-older-code",
+        name="answer-beyond-the-code",
         rule="S5",
-        goes_wrong="a server with older code leads: what is called there is not there any more",
-        patches=(Patch(Step, "may_lead", property(_always)),),
+        goes_wrong="a server leads that is to migrate first, and says meanwhile that there are no such methods",
+        patches=(Patch(Step, "runs_its_state", property(_always)),),
         workload_of=made_up_workload,
     ),
 )

@@ -41,7 +41,7 @@ def judge_calls(
     unix_ns_at_zero: int | None = None,
     order: OrderCheck | None = None,
 ) -> HistoryVerdict:
-    """Return the verdict; `queries` are asked of each copy at the end. `noted` hears of each call, and `order`
+    """Return the verdict; `queries` are asked of each copy at the end. `noted` hears of each call; `order`
     looks at each.
 
     `calls` are as clients of a service see them: with a `CallOutcome` for each that was answered. What makes

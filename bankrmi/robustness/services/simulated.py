@@ -270,11 +270,12 @@ class ServiceWorkload(Workload):
         for call in calls:
             if not isinstance(call.outcome, RefusedOutcome) or call.outcome.code != InvalidRequest.code:
                 continue
-            asked = (
-                call.query.called if call.is_read else called(call.operations[0]) if call.operations else None
-            )
-            if asked is not None and all(_takes(one, asked, call.is_read) for one in self._versions):
-                yield f"{call_in_words(asked)} of {call.client} was refused, and every version takes it"
+            if not call.is_question and self._is_taken_by_all(call):
+                yield f"{call_in_words(_asked(call))} was refused, and every version takes it: {call.client}"
+
+    def _is_taken_by_all(self, call: HistoryCall) -> bool:
+        """Whether every version of the class has such a method, and takes these arguments."""
+        return all(_takes(one, _asked(call), is_read=call.is_read) for one in self._versions)
 
     def _count(self, _action_id: int, call: Called, came: CallOutcome) -> None:
         if call.method in self._methods or MIGRATION.fullmatch(call.method):
@@ -290,14 +291,20 @@ class ServiceWorkload(Workload):
             )
             outcome = AnsweredOutcome(outcome.history, results)
         if not call.is_read:
-            return replace(call, outcome=outcome)
+            may_be_settled = not call.is_question and not self._is_taken_by_all(call)
+            return replace(call, outcome=outcome, may_be_settled=may_be_settled)
         return replace(call, query=self._wanted(call.query), outcome=outcome)
 
     def _wanted(self, query: Called) -> WantedCall:
         return WantedCall(self._methods[query.method], query.args, dict(query.kwargs))
 
 
-def _takes(description: Description, call: Called, is_read: bool) -> bool:
+def _asked(call: HistoryCall) -> Called:
+    found: Called = call.query.called if call.is_read else called(call.operations[0])
+    return found
+
+
+def _takes(description: Description, call: Called, *, is_read: bool) -> bool:
     method = description.methods.get(call.method)
     if method is None or method.is_update is is_read:
         return False

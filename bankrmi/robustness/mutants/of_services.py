@@ -144,7 +144,7 @@ MUTANTS = (
     Mutant(
         name="answer-beyond-the-code",
         rule="S5",
-        goes_wrong="a server leads that is to migrate first, and says meanwhile that there are no such methods",
+        goes_wrong="a server leads that has to migrate first, and says meanwhile that no method is there",
         patches=(Patch(Step, "runs_its_state", property(_always)),),
         workload_of=made_up_workload,
     ),

@@ -67,8 +67,11 @@ class ServiceByItself:
         kinds = _kinds(made, description.version)
         if isinstance(made, type) and issubclass(made, Service):
             keeps_attributes = getattr(made, "_keeps_attributes", False)
+            of_version = (description if made is description.kind else described(made)).of_version
             self._runs: _OnTables | _PlainObject = (
-                _PlainService(kinds, self.version) if keeps_attributes else _OnTables(kinds, self.version)
+                _PlainService(kinds, self.version)
+                if keeps_attributes
+                else _OnTables(of_version, self.version)
             )
         else:
             self._runs = _PlainObject(kinds, self.version)
@@ -203,8 +206,8 @@ class ServiceByItself:
 class _OnTables:
     """A class whose state is in tables."""
 
-    def __init__(self, kinds: Mapping[int, Any], version: int) -> None:
-        self._descriptions = {number: described(kind) for number, kind in kinds.items()}
+    def __init__(self, of_version: Mapping[int, Description], version: int) -> None:
+        self._descriptions = of_version
         self._database = open_in_memory()
         self._tables = ServiceTables(self._database)
         self._objects = {number: one.kind() for number, one in self._descriptions.items()}

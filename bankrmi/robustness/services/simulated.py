@@ -61,8 +61,14 @@ _NEWEST = "SELECT time_us FROM journal WHERE length(operations) > 0 ORDER BY act
 class _MachineOfAWorld(ServiceMachine):
     """Production's, whose queries are told the time of the newest record: nothing here reads a clock."""
 
+    def __init__(self, description: Description, *, limit_ms: float) -> None:
+        super().__init__(description, limit_ms=LIMIT_MS)
+        self._limit_of_calls_ms = limit_ms
+
     def attach(self, database: apsw.Connection) -> None:
+        self.limit_ms, limit_ms = self._limit_of_calls_ms, self.limit_ms
         super().attach(database)
+        self.limit_ms = limit_ms  # Of migrations: they are tried only with more than none.
 
         def now() -> datetime:
             time_us = database.execute(_NEWEST).get
@@ -115,6 +121,7 @@ class ServiceWorkload(Workload):
     """One class, in the world of one seed."""
 
     keeps_whole = True
+    haste = 2.5
 
     def __init__(
         self,
@@ -125,11 +132,14 @@ class ServiceWorkload(Workload):
         *,
         releases: Sequence[Description] = (),
         looks_at_order: bool = True,
+        limit_ms: float = LIMIT_MS,
     ) -> None:
         """`releases` is what servers are given, one after the other; the last one is the class itself.
 
         `looks_at_order`: whether it is seen to that no update goes by the order of rows that has none.
+        `limit_ms` is that of a call; 0: none goes on for ever, and to ask for the time is dear.
         """
+        self._limit_ms = limit_ms
         self._looks_at_order = looks_at_order
         self._description = description
         self._releases = releases or releases_of(description, model)
@@ -154,7 +164,7 @@ class ServiceWorkload(Workload):
 
     def machine(self, release: int = 0) -> ServiceMachine:
         """Return an empty copy."""
-        return _MachineOfAWorld(self._releases[release], limit_ms=LIMIT_MS)
+        return _MachineOfAWorld(self._releases[release], limit_ms=self._limit_ms)
 
     def migrations(self, release: int, host: MigratingHost) -> Callable[[], None] | None:
         """Return what production does at every tick."""

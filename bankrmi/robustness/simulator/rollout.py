@@ -19,7 +19,7 @@ from bankrmi.robustness.simulator.world import both_ways
 
 __all__ = ["Rollout"]
 
-EVERY_MS = (300, 700, 1500)
+EVERY_MS = (150, 300, 700)
 HARMS = (0.0, 0.4, 0.9)
 GOES_BACK = (0.0, 0.1, 0.3)
 TWICE = (0.0, 0.3, 0.7)
@@ -52,7 +52,8 @@ class Rollout:
 
     def _again(self) -> None:
         if not self._world.quiet:
-            if self._cluster.witness.view is not None:  # What a bank is opened with is the first release's.
+            is_opened = any(server.acted_in for server in self._cluster.servers.values())
+            if is_opened:  # Durably, and with the first release.
                 self._replace_one()
             self._world.after(self._pause_ms(), self._again)
 

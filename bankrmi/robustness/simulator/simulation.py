@@ -116,9 +116,10 @@ class Simulation:
         note_commits: bool = False,
     ) -> None:
         self._note_commits = note_commits
-        self.world = World(seed, trace_length=trace_length, faultless=under_load)
-        self.load = SimulatedLoad(self) if under_load else None
         self.workload = workload or BankWorkload()
+        haste = self.workload.haste
+        self.world = World(seed, trace_length=trace_length, faultless=under_load, haste=haste)
+        self.load = SimulatedLoad(self) if under_load else None
         self.clocks_apart = clocks_apart
         self.under_load = under_load
         self.duration_ms = duration_ms

@@ -116,6 +116,9 @@ class Workload(Protocol):
     keeps_whole: bool = False
     """Whether its journal is kept whole, and its state written with every record."""
 
+    haste: float = 1.0
+    """So many times as often as else things go wrong, and clients ask something, in a world of this."""
+
     releases: int = 1
     """How many releases of the code there are: servers begin with the first, and in the end have the last."""
 

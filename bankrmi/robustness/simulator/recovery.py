@@ -168,7 +168,10 @@ class Recovery:
         tips += [server.journal.tip for server in self._survivors if server.name in view.in_sync]
         if len(set(tips)) > 1:
             return f"journals differ: {[tip[:2] for tip in tips]}"
-        if len(self._survivors) == len(self._cluster.servers) and set(leader.settings.others) <= names:
+        are_all_here = len(self._survivors) == len(self._cluster.servers) and names >= {
+            *leader.settings.others
+        }
+        if are_all_here and self._rollout.is_complete:
             return self._cluster.workload.unmigrated(self._cluster.servers[leader.settings.server].journal)
         return ""
 

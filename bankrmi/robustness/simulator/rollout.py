@@ -5,7 +5,7 @@ Rule 2: the code of a process is what lay on its machine when it started. Now an
         by mistake, or since somebody goes back.
 Rule 3: what migrates the state is harmed then and there: who has done it dies before or after any of what
         follows, stands still, or is cut off; another server comes back with older code.
-Rule 4: at last every server has the last release, which knows all versions.
+Rule 4: at last every server has the last release, which knows all versions; if anything was ever opened.
 """
 
 from __future__ import annotations
@@ -52,10 +52,19 @@ class Rollout:
 
     def _again(self) -> None:
         if not self._world.quiet:
-            is_opened = any(server.acted_in for server in self._cluster.servers.values())
-            if is_opened:  # Durably, and with the first release.
+            if self._is_opened:
                 self._replace_one()
             self._world.after(self._pause_ms(), self._again)
+
+    @property
+    def _is_opened(self) -> bool:
+        """Whether there is an opening state, durably: that is to be the first release's."""
+        return any(server.acted_in for server in self._cluster.servers.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last release is everywhere."""
+        return set(self.installed.values()) == {self._last}
 
     def _replace_one(self) -> None:
         chance, installed = self._chance, self.installed
@@ -131,7 +140,7 @@ class Rollout:
 
     def end(self, survivors: Sequence[SimulatedServer]) -> None:
         """Have the last release everywhere; who is well again is started with it."""
-        if not self._last:
+        if not self._last or not self._is_opened:
             return
         self.installed = dict.fromkeys(self.installed, self._last)
         for server in survivors:

@@ -73,12 +73,14 @@ def without(asked: Asked, reply: Decided | Kept) -> Any:
         ) from None
 
 
-def refused_unless_done(refused: InvalidRequest) -> Callable[[Asked, Decided | Kept], dict[str, Any]]:
-    """Return what answers a call that is refused: what came of it, if it was done before; else why it is
-    not, for good."""
+def refused_unless_done(
+    refused: InvalidRequest, look_otherwise: Callable[[], bool]
+) -> Callable[[Asked, Decided | Kept], dict[str, Any]]:
+    """Return what answers a call that is refused: what came of it, if it was done by the class as it was
+    before; else why it never is. `look_otherwise`: whether that may be (see `Admission`)."""
 
     def form(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
-        if reply.record.cancelled:
+        if reply.record.cancelled or not look_otherwise():
             raise InvalidRequest(refused.message, request_id=asked.request_id)
         return with_its_record(asked, reply)
 

@@ -119,7 +119,7 @@ class ServiceObject:
         except InvalidRequest as refused:
             if request_id is None or self._state_version() is None:
                 raise
-            form = refused_unless_done(refused)
+            form = refused_unless_done(refused, self._admission.look_otherwise)
             asked = AskedOfService(
                 call,
                 form,

@@ -77,15 +77,27 @@ def _takes_nothing(self: ServiceObject, name: Any, kind: Any, args: Any, kwargs:
 @pytest.mark.parametrize(
     ("owner", "name", "lie", "seed", "words"),
     [
-        (Runner, "_value", _wrong_result, 1, "returned"),
-        (Runner, "_value", _wrong_query, 1, "query"),
-        (running, "_raised", _wrong_error, 1, "raised RuntimeError"),
-        (running, "_raised", _declared_error, 1, "raised MadeUpRefusal"),
-        (running, "_raised", _out_of_memory, 1, "raised MemoryError"),
-        (Runner, "run", _lost, 1, "returned"),
-        (Runner, "run", _twice, 1, "returned"),
-        (ServiceMachine, "read", _stale, 1, "query"),
-        (ServiceObject, "bound", _takes_nothing, 1, "was refused, and every version takes it"),
+        (Runner, "_value", _wrong_result, 1, "returned 21; MadeUpModel1 by itself returns 20"),
+        (Runner, "_value", _wrong_query, 0, "it was [['a'"),
+        (
+            running,
+            "_raised",
+            _wrong_error,
+            0,
+            "raised RuntimeError: ('c', 0); MadeUp0 by itself raises MadeUp",
+        ),
+        (
+            running,
+            "_raised",
+            _declared_error,
+            0,
+            "raised MadeUpRefusal: 'b None'; MadeUp0 by itself raises Key",
+        ),
+        (running, "_raised", _out_of_memory, 0, "raised MemoryError; MadeUp0 by itself raises MadeUpRefusal"),
+        (Runner, "run", _lost, 0, "s1 lacks ("),
+        (Runner, "run", _twice, 2, "raised MadeUpRefusal: ('d', 18); MadeUp2 by itself returns 0"),
+        (ServiceMachine, "read", _stale, 0, "it was [['a'"),
+        (ServiceObject, "bound", _takes_nothing, 0, "is cancelled, and nobody was asking for its outcome"),
     ],
 )
 def test_a_lie_is_found(owner: Any, name: str, lie: Callable[..., Any], seed: int, words: str) -> None:
@@ -94,6 +106,10 @@ def test_a_lie_is_found(owner: Any, name: str, lie: Callable[..., Any], seed: in
     assert result.failure is not None
     assert result.failure.kind == "safety"
     assert words in str(result.failure)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_nobody_lies_nothing_is_found(seed: int) -> None:
     assert _in_a_world(seed).failure is None
 
 

@@ -36,7 +36,7 @@ from bankrmi.service.declaring import Description, Service, described, migration
 __all__ = ["made_up_calls", "made_up_model", "made_up_releases"]
 
 _VERSIONS = (1, 2, 3)
-_WEIGHTS = (40, 40, 20)
+_WEIGHTS = (20, 45, 35)
 _CHANGES = ("count", "count", "count", "note", "column", "table", "tally", "rebuild", "fail")
 _GONE, _CHANGED = 0.15, 0.4
 _BARE = 0.3

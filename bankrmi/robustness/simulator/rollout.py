@@ -11,20 +11,24 @@ Rule 4: at last every server has the last release, which knows all versions; if 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from bankrmi.replication.events import StopAsked
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.robustness.simulator.world import both_ways
 
 __all__ = ["Rollout"]
 
-EVERY_MS = (150, 300, 700)
-HARMS = (0.0, 0.4, 0.9)
+BETWEEN_SERVERS_MS = (5, 50, 200)
+BETWEEN_RELEASES_MS = (400, 800, 1500)
+STOPS_WITHIN_MS = 150.0
+STARTS_AFTER_MS = (5, 40, STOPS_WITHIN_MS + 5)
+HARMS = (0.2, 0.7, 1.0)
 GOES_BACK = (0.0, 0.1, 0.3)
 TWICE = (0.0, 0.3, 0.7)
 EFFECTS_AT_MOST = 8
-CUTS_MS = (300, 800, 2500)
+CUTS_MS = (400, 1500, 2500)
 
 
 class Rollout:
@@ -35,7 +39,8 @@ class Rollout:
         self._world = cluster.world
         self._last = cluster.workload.releases - 1
         self._chance = chance = random.Random(f"releases of seed {cluster.world.seed}")
-        self._every_ms = chance.choice(EVERY_MS)
+        self._between_servers_ms = chance.choice(BETWEEN_SERVERS_MS)
+        self._between_releases_ms = chance.choice(BETWEEN_RELEASES_MS)
         self._harms = chance.choice(HARMS)
         self._goes_back = chance.choice(GOES_BACK)
         self._twice = chance.choice(TWICE)
@@ -45,16 +50,32 @@ class Rollout:
     def begin(self) -> None:
         """Begin, if there is more than one release."""
         if self._last:
-            self._world.after(self._pause_ms(), self._again)
+            self._after(self._between_releases_ms, self._roll_out)
 
-    def _pause_ms(self) -> float:
-        return self._every_ms * self._chance.uniform(0.3, 2)
+    def _after(self, about_ms: float, do: Callable[[], None]) -> None:
+        """Do something in about so long, unless the faults have stopped."""
+        wait_ms = about_ms * self._chance.uniform(0.3, 1.5)
+        self._world.after(wait_ms, lambda: None if self._world.quiet else do())
 
-    def _again(self) -> None:
-        if not self._world.quiet:
-            if self._is_opened:
-                self._replace_one()
-            self._world.after(self._pause_ms(), self._again)
+    def _roll_out(self) -> None:
+        """Have the next release everywhere; when that is done, and a while has passed, the one after it."""
+        if not self._is_opened:
+            self._after(self._between_servers_ms, self._roll_out)
+            return
+        chance, installed = self._chance, self.installed
+        release = min(min(installed.values()) + chance.choice((1, 1, 2)), self._last)
+        if chance.random() < self._goes_back:
+            release = max(max(installed.values()) - 1, 0)
+        names = [name for name in installed if installed[name] != release]
+        chance.shuffle(names)
+        self._go_on(names, release)
+
+    def _go_on(self, names: list[str], release: int) -> None:
+        if not names:
+            self._after(self._between_releases_ms, self._roll_out)
+            return
+        self._install(names[0], release)
+        self._after(self._between_servers_ms, lambda: self._go_on(names[1:], release))
 
     @property
     def _is_opened(self) -> bool:
@@ -66,23 +87,22 @@ class Rollout:
         """Whether the last release is everywhere."""
         return set(self.installed.values()) == {self._last}
 
-    def _replace_one(self) -> None:
-        chance, installed = self._chance, self.installed
-        name = chance.choice([one for one in installed if installed[one] == min(installed.values())])
-        if chance.random() < self._goes_back:
-            name = chance.choice(list(installed))
-            self._install(name, installed[name] - 1)
-        else:
-            self._install(name, installed[name] + chance.choice((1, 1, 2)))
-
     def _install(self, name: str, release: int) -> None:
-        release = min(max(release, 0), self._last)
-        if release == self.installed[name]:
-            return
         self.installed[name] = release
         self._world.note(name, "gets the code of release", release)
         if self._chance.random() < 0.9:  # Else its next process has it, whenever that is started.
-            self._cluster.servers[name].crash()
+            self._start_again(self._cluster.servers[name])
+
+    def _start_again(self, server: SimulatedServer) -> None:
+        """End its process, in good order or not, and start another one soon."""
+        boot = server.boot
+        if self._chance.random() < 0.5 and server.alive and not server.paused:
+            server.take(StopAsked())
+            self._world.after(STOPS_WITHIN_MS, lambda: self._crash(server, boot))
+        else:
+            server.crash()
+        for after_ms in STARTS_AFTER_MS:
+            self._world.after(after_ms, lambda: server.start_again(boot))
 
     # -- harm ------------------------------------------------------------------------------------
 
@@ -97,18 +117,18 @@ class Rollout:
         chance = self._chance
         if self._world.quiet or chance.random() >= self._harms:
             return None
-        match chance.randrange(5):
-            case 0:
+        match chance.randrange(7):
+            case 0 | 1:
                 return chance.randint(1, EFFECTS_AT_MOST)
-            case 1:
-                server_boot = server.boot
-                self._world.after(chance.uniform(0, 3), lambda: self._crash(server, server_boot))
             case 2:
+                boot = server.boot
+                self._world.after(chance.uniform(0, 3), lambda: self._crash(server, boot))
+            case 3 | 4:
                 self._cut_off(server)
-            case 3:
+            case 5:
                 self._cut_off(server)
                 self._send_back(server)
-            case 4:
+            case 6:
                 self._send_back(server)
         return None
 

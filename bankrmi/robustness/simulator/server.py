@@ -21,7 +21,7 @@ from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import SimulatedDisk
 from bankrmi.robustness.simulator.folded import WatchedJournal
-from bankrmi.robustness.simulator.images import Images
+from bankrmi.robustness.simulator.images import Image, Images
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.storage.database import open_in_memory
@@ -191,7 +191,7 @@ class SimulatedServer:
         self.world.note(self.name, "finds the disk that it had lost")
         assert self._lost_disk is not None
         self.acted_in = 0
-        self._put_in(self._lost_disk)
+        self._put_in(self.journal_on(Image.of(self._lost_disk).database()))  # By the code that is here now.
         self._lost_disk = None
 
     def pause(self) -> None:

@@ -51,6 +51,7 @@ __all__ = ["ServiceTalk", "ServiceWorkload", "releases_of"]
 LIMIT_MS = 10_000.0
 """Of a call, by the clock of this machine: it may be a slow one, and a seed is to be the same everywhere."""
 
+HESITATES_MS = (0, 100, 300, 600)
 _NOBODY: Any = None
 _QUERIES_KEPT = 64
 _CALLS_SHOWN = 20
@@ -140,6 +141,7 @@ class ServiceWorkload(Workload):
         `limit_ms` is that of a call; 0: none goes on for ever, and to ask for the time is dear.
         """
         self._limit_ms = limit_ms
+        self._hesitates_ms = random.Random(f"hesitation of seed {seed}").choice(HESITATES_MS)
         self._looks_at_order = looks_at_order
         self._description = description
         self._releases = releases or releases_of(description, model)
@@ -171,7 +173,19 @@ class ServiceWorkload(Workload):
         if self.releases == 1:
             return None
         told = _Proposing(host)
-        return Migrations(told, self._releases[release], told).tick
+        migrations = Migrations(told, self._releases[release], told)
+        begins_ms: list[float] = []  # When it might have migrated.
+
+        def tick() -> None:
+            """As production's; but who might migrate hesitates, so that others are in sync by then."""
+            if host.replica.why_not_migrated() != "":
+                begins_ms.clear()
+            elif not begins_ms:
+                begins_ms.append(host.now_ms())
+            if not begins_ms or host.now_ms() - begins_ms[0] >= self._hesitates_ms:
+                migrations.tick()
+
+        return tick
 
     def door(self, release: int, state_version: Callable[[], int | None]) -> Callable[[Any], None]:
         """Return what production refuses before the rules see it: what the class has not in this version."""

@@ -21,14 +21,15 @@ from bankrmi.robustness.simulator.world import both_ways
 __all__ = ["Rollout"]
 
 BETWEEN_SERVERS_MS = (5, 50, 200)
-BETWEEN_RELEASES_MS = (400, 800, 1500)
+BETWEEN_RELEASES_MS = (300, 600, 1200)
 STOPS_WITHIN_MS = 150.0
 STARTS_AFTER_MS = (5, 40, STOPS_WITHIN_MS + 5)
 HARMS = (0.2, 0.7, 1.0)
 GOES_BACK = (0.0, 0.1, 0.3)
 TWICE = (0.0, 0.3, 0.7)
 EFFECTS_AT_MOST = 8
-CUTS_MS = (400, 1500, 2500)
+_DEPOSED = 0.7
+CUTS_MS = (800, 1500, 2500)
 
 
 class Rollout:
@@ -50,7 +51,7 @@ class Rollout:
     def begin(self) -> None:
         """Begin, if there is more than one release."""
         if self._last:
-            self._after(self._between_releases_ms, self._roll_out)
+            self._after(self._between_servers_ms, self._roll_out)
 
     def _after(self, about_ms: float, do: Callable[[], None]) -> None:
         """Do something in about so long, unless the faults have stopped."""
@@ -117,18 +118,22 @@ class Rollout:
         chance = self._chance
         if self._world.quiet or chance.random() >= self._harms:
             return None
-        match chance.randrange(7):
-            case 0 | 1:
+        primary = server.replica.primary if server.replica is not None else None
+        if primary is not None and len(primary.view.in_sync) > 1 and chance.random() < _DEPOSED:
+            self._cut_off(server)  # Somebody else leads before anybody has it: it is taken back.
+            return None
+        match chance.randrange(5):
+            case 0:
                 return chance.randint(1, EFFECTS_AT_MOST)
-            case 2:
+            case 1:
                 boot = server.boot
                 self._world.after(chance.uniform(0, 3), lambda: self._crash(server, boot))
-            case 3 | 4:
+            case 2:
                 self._cut_off(server)
-            case 5:
+            case 3:
                 self._cut_off(server)
                 self._send_back(server)
-            case 6:
+            case 4:
                 self._send_back(server)
         return None
 

@@ -87,6 +87,9 @@ class MigratingHost(Protocol):
     def take(self, event: Event) -> None:
         """Give an event to the rules."""
 
+    def now_ms(self) -> float:
+        """Return what its clock says."""
+
     def say(self, what: str, details: object) -> None:
         """Note something in the trace."""
 

@@ -36,8 +36,16 @@ _RUNS_WITHOUT_CALLS = 1000
 class Conversation:
     """One client's."""
 
-    def __init__(self, description: Description, workload: CallScript, chance: random.Random) -> None:
-        self._maker = CallMaker(description)
+    def __init__(
+        self,
+        description: Description,
+        workload: CallScript,
+        chance: random.Random,
+        *,
+        whole: bool = True,
+    ) -> None:
+        """`whole`: calls are made with the defaults of arguments that the workload does not give."""
+        self._maker = CallMaker(description, whole=whole)
         self._workload = workload
         self._chance = chance
         self._going: Iterator[Any] | None = None

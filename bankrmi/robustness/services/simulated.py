@@ -235,7 +235,8 @@ class ServiceWorkload(Workload):
     def talk(self, client: str) -> ServiceTalk:
         """Return what this client does."""
         chance = random.Random(f"calls of {client} of seed {self._seed}")
-        conversation = Conversation(self._description, self._script, chance)
+        whole = self.releases == 1  # Else the version that does a call has its own.
+        conversation = Conversation(self._description, self._script, chance, whole=whole)
         return ServiceTalk(conversation, self._note)
 
     def _note(self, wanted: WantedCall) -> None:

@@ -90,11 +90,13 @@ class CallMaker:
     A workload is given it, typed as the class itself.
     """
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Description, *, whole: bool = True) -> None:
+        """`whole`: with the defaults of arguments that are not given; other versions may have others."""
         self._description = description
+        self._whole = whole
 
     def _in_version(self, version: int) -> CallMaker:
-        return CallMaker(self._description.of_version[version])
+        return CallMaker(self._description.of_version[version], whole=self._whole)
 
     def __getattr__(self, name: str) -> Callable[..., WantedCall]:
         method = self._description.methods.get(name)
@@ -105,7 +107,7 @@ class CallMaker:
 
         @wraps(method.function)
         def meant(*args: Any, **kwargs: Any) -> WantedCall:
-            return WantedCall(method, *method.bound(args, kwargs))
+            return WantedCall(method, *method.bound(args, kwargs, whole=self._whole))
 
         return meant
 

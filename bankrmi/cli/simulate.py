@@ -304,6 +304,7 @@ def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: b
                     clocks_apart=apart,
                     under_load=load,
                     workload=mutant.workload_for(number),
+                    duration_ms=mutant.duration_ms,
                 )
                 if result.failure is not None and result.failure.kind != mutant.kind:
                     result = replace(result, failure=None)

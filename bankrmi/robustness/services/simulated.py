@@ -148,7 +148,7 @@ class ServiceWorkload(Workload):
         self.releases = len(self._releases)
         first = self._releases[0].version
         self._versions = [
-            one for version, one in reversed(description.of_version.items()) if version >= first
+            one for version, one in reversed([*description.of_version.items()]) if version >= first
         ]
         self._methods = {name: one for known in self._versions for name, one in known.methods.items()}
         self._script = script

@@ -40,6 +40,8 @@ Query = int | Snapshot | TotalQuery | StatementQuery
 
 _MOST_BALANCES = 200_000
 """In memory: 30 MB."""
+_READ_AHEAD = 20_000
+"""Balances that are read at a start, together: that takes some 7 ms. To look for one costs 5 us."""
 
 _FACTORS_BELOW = (1 << 127) - 1
 _SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC835
@@ -84,6 +86,7 @@ class Accounts:
             raise BrokenInvariant("a bank opens before its first operation")
         self._database.executemany("INSERT INTO accounts VALUES (?,?)", sorted(self._opening.items()))
         self._total = sum(self._opening.values())
+        self._read_ahead()
         return fingerprint(self._opening)
 
     def _balance(self, account: int) -> int | None:
@@ -95,6 +98,11 @@ class Accounts:
                     self._forget_unchanged()
                 self._balances[account] = balance
         return balance
+
+    def _read_ahead(self) -> None:
+        """Know all balances of a bank of the usual size, and some of a larger one, before anybody asks."""
+        at_most = min(_READ_AHEAD, _MOST_BALANCES)
+        self._balances.update(self._database.execute("SELECT id, balance FROM accounts LIMIT ?", (at_most,)))
 
     def _forget_unchanged(self) -> None:
         """In place: `apply` goes on with the same dictionary."""
@@ -283,6 +291,7 @@ class Accounts:
         self._changed_at = None
         self.needs_protocol = 1
         self._total = self._sum_of_table()
+        self._read_ahead()
         for snapshot in self._snapshots:
             snapshot.end()
         self._snapshots.clear()

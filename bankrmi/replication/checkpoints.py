@@ -35,14 +35,15 @@ class Checkpoints:
         """The tip of the journal when this epoch was begun."""
         self._view = view
         self._group: list[Record] = []
+        self._before_group = base
 
     def begin_epoch(self, view: View, base: Position) -> None:
         """Speak for this epoch from now on."""
         self._view, self.base, self._group = view, base, []
 
-    def begin_group(self, group: list[Record]) -> None:
-        """These records are new: most will get just them."""
-        self._group = group
+    def begin_group(self, group: list[Record], before: Position) -> None:
+        """These records are new, and stand behind `before`: most will get just them."""
+        self._group, self._before_group = group, before
 
     def send(self, peer: PeerState, acknowledged: int, step: Step) -> None:
         """Send what the server does not have yet; nothing new makes it a heartbeat."""
@@ -51,10 +52,7 @@ class Checkpoints:
         if not self.can_read(peer, step):
             peer.is_owed(step.now_ms)
             return
-        previous = step.journal.before(peer.next_id)
-        if previous is None:
-            raise BrokenInvariant(f"action id {peer.next_id - 1} is missing from our own journal")
-        records = self._records_after(previous.action_id, step)
+        previous, records = self._news_for(peer.next_id, step)
         self.number += 1
         message = Checkpoint(
             history=self._view.history,
@@ -90,12 +88,16 @@ class Checkpoints:
                 return
             self.send(peer, acknowledged, step)
 
-    def _records_after(self, action_id: int, step: Step) -> list[Record]:
-        if action_id >= step.tip:
-            return []
-        if self._group and self._group[0].first_id == action_id + 1:
-            return self._group
+    def _news_for(self, next_id: int, step: Step) -> tuple[Position, list[Record]]:
+        """Return what precedes the operation that is next for a server, and records from there on."""
+        if self._group and self._group[0].first_id == next_id:
+            return self._before_group, self._group
+        previous = step.journal.before(next_id)
+        if previous is None:
+            raise BrokenInvariant(f"action id {next_id - 1} is missing from our own journal")
+        if previous.action_id >= step.tip:
+            return previous, []
         settings = step.settings
-        return step.journal.records(
-            action_id, settings.catch_up_operations, at_most_bytes=settings.catch_up_bytes
+        return previous, step.journal.records(
+            previous.action_id, settings.catch_up_operations, at_most_bytes=settings.catch_up_bytes
         )

@@ -24,12 +24,14 @@ __all__ = ["Condition", "CopyShown", "condition_of", "why_not_migrated"]
 class CopyShown:
     """Another server's copy, as its primary sees it.
 
-    `matched` is the newest action id that is known to be durable there, in this epoch (0: none yet).
+    `matched` is the newest action id that is known to be durable there, in this epoch (0: none yet);
+    `too_old` is why it is sent nothing, "" if it can read what this journal holds (V13).
     """
 
     server: str
     standing: Standing
     matched: int
+    too_old: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ def condition_of(
         acknowledged=party.acknowledged if leader is None else leader.ever_acknowledged,
         durable=step.durable_tip,
         queued=0 if leader is None else leader.queued,
-        copies=() if leader is None else _copies(leader),
+        copies=() if leader is None else _copies(leader, step),
         primary_silent_ms=None if isinstance(party, Leader) else party.silent_ms(step.now_ms),
         read_lease_ms=None if leader is None else leader.lease_left_ms(step),
         acknowledges=None if leader is None else leader.can_acknowledge(step),
@@ -138,8 +140,14 @@ def why_not_migrated(step: Step) -> str | None:
     return step.links.why_not_migrated(code, version, step.settings.others)
 
 
-def _copies(leader: Leader) -> tuple[CopyShown, ...]:
+def _copies(leader: Leader, step: Step) -> tuple[CopyShown, ...]:
+    needed = step.journal.needs_protocol
     return tuple(
-        CopyShown(server=peer.server, standing=peer.standing, matched=peer.matched)
+        CopyShown(
+            server=peer.server,
+            standing=peer.standing,
+            matched=peer.matched,
+            too_old=step.links.too_old_for(needed, [peer.server]),
+        )
         for peer in leader.copies.peers.values()
     )

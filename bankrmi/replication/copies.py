@@ -72,7 +72,8 @@ class CopySet:
 
     def confirmed_everywhere(self, everything: int) -> int:
         """Return the newest message that all who count have confirmed; `everything` if nobody counts."""
-        return min([peer.confirmed_number for peer in self.required], default=everything)
+        confirmed = [peer.confirmed_number for peer in self.peers.values() if peer.standing in COUNTING]
+        return min(confirmed, default=everything)
 
     @property
     def confirmed_at_ms(self) -> list[float]:

@@ -163,7 +163,19 @@ def position(value: object) -> Position:
     if not isinstance(value, list | tuple) or len(value) != len(Position._fields):
         raise ValueError("is not a position: action id, epoch, digest")
     action_id, at_epoch, its_digest = value
-    return Position(number(action_id), _between(at_epoch, 0, EPOCHS_AT_MOST), digest(its_digest))
+    if (
+        type(action_id) is int
+        and 0 <= action_id <= NUMBERS_AT_MOST
+        and type(at_epoch) is int
+        and 0 <= at_epoch <= EPOCHS_AT_MOST
+        and type(its_digest) is bytes
+        and len(its_digest) == DIGEST_BYTES
+    ):
+        return Position(action_id, at_epoch, its_digest)
+    number(action_id)
+    _between(at_epoch, 0, EPOCHS_AT_MOST)
+    digest(its_digest)
+    raise AssertionError("one of these says what is wrong")
 
 
 def tip(value: object) -> Position:

@@ -153,6 +153,8 @@ class Follower:
 
     def wanted_view(self, view: View, step: Step) -> View | None:
         """Return the view to follow this one, if this server is to lead in it (V1, V4)."""
+        if view.primary != step.server and not self.primary_is_gone(view, step):
+            return None  # As nearly always.
         if not step.is_member(view):
             return None  # V7
         if not step.may_lead:
@@ -163,7 +165,7 @@ class Follower:
             return view.started_again(step.start_id).because(cause)  # V4
         if view.paused is not None:
             return None  # V11
-        if step.journal.adopted is not None and self.primary_is_gone(view, step):
+        if step.journal.adopted is not None:
             return view.taken_over_by(step.server, step.start_id).because(self._why_gone(view, step))  # V1
         return None
 

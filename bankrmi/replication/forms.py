@@ -11,7 +11,7 @@ Rule 4: a form is of one version of the protocol, the one that is spoken on the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bankrmi.replication.fields import (
     AddedField,
@@ -118,12 +118,35 @@ ADDED: dict[type, Mapping[str, AddedField]] = {
 """The fields of `FIELDS` that are not of version 1, by their message: since when they are there."""
 
 
+class _Form(NamedTuple):
+    """What a form of one kind has in one version: fields, what each may be, and what the others mean."""
+
+    names: tuple[str, ...]
+    checks: tuple[Check, ...]
+    left_out: Mapping[str, Any]
+
+
+_KNOWN: dict[tuple[type, int], _Form] = {}
+"""Those that were spoken: a few versions of a dozen kinds. They are looked up for every message."""
+
+
+def _form_of(kind: type, protocol: int) -> _Form:
+    known = _KNOWN.get((kind, protocol))
+    if known is None:
+        known = _KNOWN[kind, protocol] = _made_form(kind, protocol)
+    return known
+
+
+def _made_form(kind: type, protocol: int) -> _Form:
+    added = ADDED.get(kind, {})
+    names = tuple(name for name in FIELDS[kind] if name not in added or added[name].since <= protocol)
+    left_out = {name: field.before for name, field in added.items() if name not in names}
+    return _Form(names, tuple(FIELDS[kind][name] for name in names), left_out)
+
+
 def names_of(kind: type, protocol: int) -> Sequence[str]:
     """Return the names of the fields that a form of this version has."""
-    added = ADDED.get(kind)
-    if added is None:
-        return list(FIELDS[kind])
-    return [name for name in FIELDS[kind] if name not in added or added[name].since <= protocol]
+    return _form_of(kind, protocol).names
 
 
 def listed(message: Any, protocol: int) -> list[Any]:
@@ -163,31 +186,41 @@ def _plain(value: Any, protocol: int) -> Any:
 
 def read(kind: type[Kind], form: Sequence[Any], protocol: int) -> Kind:
     """Return the message or answer of this kind; raises ValueError if the form is not one of this version."""
-    names = names_of(kind, protocol)
-    if len(form) != len(names):
-        raise ValueError(f"it has {len(form)} fields, and {len(names)} are spoken: upgrade the older server")
-    return _made(kind, names, form)
+    spoken = _form_of(kind, protocol)
+    if len(form) != len(spoken.names):
+        raise ValueError(
+            f"it has {len(form)} fields, and {len(spoken.names)} are spoken: upgrade the older server"
+        )
+    return _made(kind, spoken, form)
 
 
 def holdings_of(form: Any, protocol: int) -> Holdings:
     """Return what a server says that it holds; raises ValueError if that cannot be read."""
-    names = names_of(Holdings, protocol)
-    if not isinstance(form, Mapping) or form.keys() != set(names):
+    spoken = _form_of(Holdings, protocol)
+    if not isinstance(form, Mapping) or form.keys() != set(spoken.names):
         raise ValueError("it does not name what a server holds: upgrade the older server")
-    return _made(Holdings, names, [form[name] for name in names])
+    return _made(Holdings, spoken, [form[name] for name in spoken.names])
 
 
-def _made(kind: type[Kind], names: Sequence[str], values: Sequence[Any]) -> Kind:
-    checks = FIELDS[kind]
-    made = {name: field.before for name, field in ADDED.get(kind, {}).items()}
+def _made(kind: type[Kind], spoken: _Form, values: Sequence[Any]) -> Kind:
     try:
-        for name, value in zip(names, values, strict=True):
-            made[name] = checks[name](value)
-    except ValueError as error:
-        raise ValueError(f"{name} {error}") from None
+        checked = [check(value) for check, value in zip(spoken.checks, values, strict=True)]
+    except ValueError:
+        raise _what_is_wrong(spoken, values) from None
+    made = {**spoken.left_out, **dict(zip(spoken.names, checked, strict=True))}
     if kind is Checkpoint:
         _check_records(made)
     return kind(**made)
+
+
+def _what_is_wrong(spoken: _Form, values: Sequence[Any]) -> ValueError:
+    """Return the error that names the first field which cannot be; asked only where there is one."""
+    for name, check, value in zip(*spoken[:2], values, strict=True):
+        try:
+            check(value)
+        except ValueError as error:
+            return ValueError(f"{name} {error}")
+    raise AssertionError("a check that fails once fails again")
 
 
 def _check_records(made: dict[str, Any]) -> None:

@@ -58,9 +58,9 @@ class Groups:
 
     # -- when ------------------------------------------------------------------------------------
 
-    def may_form(self, acknowledged: int, tip: int, now_ms: float) -> bool:
-        """Whether it is time for a group: one waits, and none is on its way, with a journal up to `tip`."""
-        if acknowledged < tip or not self._queue:
+    def may_form(self, now_ms: float) -> bool:
+        """Whether it is time for a group, where none is on its way: there is something for it."""
+        if not self._queue:
             return False
         return not self._lagging or self._pace.may_decide(now_ms)
 

@@ -183,8 +183,8 @@ class Leader:
     # -- groups, and rounds of confirmation ------------------------------------------------------
 
     def may_form_group(self, tip: int, now_ms: float) -> bool:
-        """Whether `proceed` would form a group now, with a journal that ends at `tip`."""
-        return self._groups.may_form(self.acknowledged, tip, now_ms) and not self.is_switching_over
+        """Whether `proceed` would form a group now, with a journal that ends at `tip`: none is on its way."""
+        return self.acknowledged >= tip and self._groups.may_form(now_ms) and not self.is_switching_over
 
     @property
     def reads_wait(self) -> bool:
@@ -200,15 +200,16 @@ class Leader:
         """Form the next group of all that has arrived, unless one is on its way; confirm reads."""
         if self.is_switching_over:
             return
-        if self._groups.may_form(self.acknowledged, step.tip, step.now_ms):
+        if self.may_form_group(step.tip, step.now_ms):
             self._form_group(time_us, step)
         if self._reads.wait:
             self._confirm_reads(step)
 
     def _form_group(self, time_us: int, step: Step) -> None:
+        before = step.journal.tip
         group = self._groups.form(self.view, self._answers, time_us, step, self.copies.tracked)
         if group:
-            self._checkpoints.begin_group(group)
+            self._checkpoints.begin_group(group, before)
             for peer in self.copies.peers.values():
                 if peer.counts or (peer.tracked and not peer.unanswered):
                     self._send(peer, step)

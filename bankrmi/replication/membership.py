@@ -55,7 +55,7 @@ def _cannot_follow(peer: PeerState, step: Step) -> bool:
     if peer.standing is not Standing.MEMBER:
         return False
     code, own, version = step.links.code_of(peer.server), step.settings.code, step.journal.version
-    if code is None or code.runs(version):
+    if code is None or code == own or code.runs(version):  # Who has our code can do what we can.
         return False
     return own.runs(version) or not code.migrates(version)
 

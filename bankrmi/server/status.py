@@ -1,7 +1,7 @@
 """What a server says of itself: plain values for people and for `bankrmi status`.
 
 Rule 1: `why` is a sentence for whoever waits for this server: what it waits for itself, while it is neither
-primary nor standby.
+primary nor standby; of a primary, whom it cannot take along.
 Rule 2: `connected` are those that answer: a connection to a machine that is cut off stands for seconds yet.
 """
 
@@ -86,7 +86,7 @@ def status_of(
 
 def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
     """Return what this server waits for, None if it is primary or standby, and can do what is asked of
-    that."""
+    that; a primary that others follow may have one of them left behind."""
     if (other := _why_of_another_version(shown)) is not None:
         return other
     match shown.role:
@@ -94,6 +94,9 @@ def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
             return _why_starting(shown)
         case Role.JOINING:
             return _why_joining(shown, fetched)
+        case Role.PRIMARY:
+            left = [copy.too_old for copy in shown.copies if copy.too_old]
+            return f"it cannot send all that its journal holds: {'; '.join(left)}" if left else None
         case _:
             return None
 

@@ -20,7 +20,8 @@ class Whereabouts(Mapping[str, str]):
         self._server = server
         self._own = addresses[server]
         self._addresses = dict(addresses)
-        self.others: Collection[str] = LiveNames(lambda: [name for name in self if name != server])
+        self._others = frozenset(addresses) - {server}
+        self.others: Collection[str] = LiveNames(lambda: self._others)
         """The names of all but this one, whoever they are by now."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after every change."""
@@ -28,6 +29,7 @@ class Whereabouts(Mapping[str, str]):
     def reach(self, others: Mapping[str, str]) -> None:
         """These are the others from now on."""
         self._addresses = {self._server: self._own, **others}
+        self._others = frozenset(others) - {self._server}
         self.on_change()
 
     def __getitem__(self, server: str) -> str:

@@ -192,6 +192,20 @@ def query(method: Any = None, /, *, raises: Sequence[type[Exception]] = ()) -> A
     return mark if method is None else mark(method)
 
 
+_IN_THEIR_ORDER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+_Turn = Callable[["Annotation | None", Any], Any]
+"""What becomes of one argument, by its annotation."""
+
+
+def _checked(hint: Annotation | None, value: Any) -> Any:
+    return plain(value) if hint is None else hint.checked(value)
+
+
+def _made(hint: Annotation | None, value: Any) -> Any:
+    return value if hint is None else hint.made(value)
+
+
 class Method:
     """One method of a service that can be called."""
 
@@ -210,28 +224,48 @@ class Method:
             if parameter.name in hints
         }
         self._result = Annotation(hints["return"]) if "return" in hints else None
+        in_their_order = all(parameter.kind in _IN_THEIR_ORDER for parameter in parameters)
+        self._plain_names = [parameter.name for parameter in parameters] if in_their_order else None
 
     def bound(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], *, whole: bool = True
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call as plain values; raises InvalidRequest if they are not what it
         takes. `whole`: with the defaults of those that are not given."""
+        if self._are_plain(args, kwargs):
+            return self._each_plain(args, _checked)
         try:
             given = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidRequest(f"{self.name} does not take these arguments: {error}") from None
         if whole:
             given.apply_defaults()
-        return self._each(given, lambda hint, value: plain(value) if hint is None else hint.checked(value))
+        return self._each(given, _checked)
 
     def made(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return what the method is given for arguments that `bound` has returned."""
-        given = self.signature.bind(*args, **kwargs)
-        return self._each(given, lambda hint, value: value if hint is None else hint.made(value))
+        if self._are_plain(args, kwargs):
+            return self._each_plain(args, _made)
+        return self._each(self.signature.bind(*args, **kwargs), _made)
 
-    def _each(
-        self, given: inspect.BoundArguments, turn: Callable[[Annotation | None, Any], Any]
-    ) -> tuple[list[Any], dict[str, Any]]:
+    def _are_plain(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether each argument is given, in its place, as nearly always: then nothing has to be bound."""
+        return not kwargs and self._plain_names is not None and len(args) == len(self._plain_names)
+
+    def _each_plain(self, args: Sequence[Any], turn: _Turn) -> tuple[list[Any], dict[str, Any]]:
+        assert self._plain_names is not None
+        turned = []
+        for name, value in zip(self._plain_names, args, strict=True):
+            try:
+                turned.append(turn(self._annotations.get(name), value))
+            except NotPlain as error:
+                raise self._takes_no_such(name, error) from None
+        return turned, {}
+
+    def _takes_no_such(self, name: str, error: NotPlain) -> InvalidRequest:
+        return InvalidRequest(f"{self.name} takes no such {name}: {error}")
+
+    def _each(self, given: inspect.BoundArguments, turn: _Turn) -> tuple[list[Any], dict[str, Any]]:
         several = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
         for name, value in given.arguments.items():
             annotation, kind = self._annotations.get(name), self.signature.parameters[name].kind
@@ -243,7 +277,7 @@ class Method:
                 else:
                     given.arguments[name] = {key: turn(annotation, one) for key, one in value.items()}
             except NotPlain as error:
-                raise InvalidRequest(f"{self.name} takes no such {name}: {error}") from None
+                raise self._takes_no_such(name, error) from None
         return list(given.args), dict(given.kwargs)
 
     def returned(self, value: Any) -> Any:

@@ -125,6 +125,21 @@ _OF_UPDATES: list[_Replaced] = _OF_ALL + [
 ]
 
 
+_Place = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+def _by_place(replaced: list[_Replaced]) -> list[_Place]:
+    """Return the names of each module, what they refuse with, and what they are: changed at once, in C."""
+    places: dict[str, _Place] = {}
+    for module, name, original, refusal in replaced:
+        _, refusals, originals = places.setdefault(module.__name__, (vars(module), {}, {}))
+        refusals[name], originals[name] = refusal, original
+    return list(places.values())
+
+
+_PLACES_OF_ALL, _PLACES_OF_UPDATES = _by_place(_OF_ALL), _by_place(_OF_UPDATES)
+
+
 def _place() -> str:
     """Return where the class is just now: "inventory.py, line 12: "; nothing if it is not to be seen."""
     for frame in _frames():
@@ -144,17 +159,17 @@ def _frames() -> Iterator[FrameType]:
 def watched(module: str, *, is_update: bool) -> Iterator[None]:
     """Refuse all of that to a method of a class of this module, until the context ends; to a query,
     little."""
-    replaced = _OF_UPDATES if is_update else _OF_ALL
+    places = _PLACES_OF_UPDATES if is_update else _PLACES_OF_ALL
     if is_update:
         _hook()
         _inside.append(module)
-    for place, name, _, refusal in replaced:
-        setattr(place, name, refusal)
+    for names, refusals, _ in places:
+        names.update(refusals)
     try:
         yield
     finally:
-        for place, name, original, _ in replaced:
-            setattr(place, name, original)
+        for names, _, originals in places:
+            names.update(originals)
         if is_update:
             _inside.pop()
 

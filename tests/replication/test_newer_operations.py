@@ -15,6 +15,7 @@ from bankrmi.bank.operations import Deposit, Transfer
 from bankrmi.replication.effects import SendMessage
 from bankrmi.replication.events import SwitchoverAsked, Tick
 from bankrmi.replication.messages import Checkpoint
+from bankrmi.server.status import why_not_in_sync
 from bankrmi.storage.tables import FORMAT, FORMATS_READ, NEWEST_FORMAT
 from tests.replication.histories import comes_back, dies, taken_over
 from tests.replication.scenario import Bank, running
@@ -120,6 +121,8 @@ def test_what_is_decided_while_a_member_is_away_is_not_sent_to_an_older_process_
     assert bank.view is not None
     assert bank.view.in_sync == {"s1"}
     assert bank.tips()["s2"][0] == 0
+    said = f"it cannot send all that its journal holds: {TOO_OLD}"  # To whoever asks for the status.
+    assert why_not_in_sync(bank.replicas["s1"].condition(), None) == said
     bank.request("s1", "a:2", Transfer(2, 1, 10))  # Nobody waits for who is outside.
     bank.deliver_all()
     assert "s1 answers a:2: done 300 at 2" in bank.told()
@@ -130,6 +133,7 @@ def test_what_is_decided_while_a_member_is_away_is_not_sent_to_an_older_process_
     comes_back(bank, "s2")
     bank.settle(lambda: bank.view is not None and bank.view.in_sync == {"s1", "s2"})
     assert bank.balances() == {"s1": 90, "s2": 90}
+    assert why_not_in_sync(bank.replicas["s1"].condition(), None) is None
 
 
 def test_not_even_while_the_rules_have_not_heard_yet_that_the_process_is_another_one() -> None:

@@ -74,6 +74,7 @@ LATER = NEWEST + 1
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A version that knows `number` of a join request and `may_have_moved_on`, and that a view is forced."""
     monkeypatch.setattr(protocol_versions, "NEWEST", LATER)
+    monkeypatch.setattr(forms, "_KNOWN", {})
     monkeypatch.setitem(forms.ADDED, JoinRequest, {"number": AddedField(since=LATER, before=0)})
     monkeypatch.setitem(forms.ADDED, Holdings, {"may_have_moved_on": AddedField(since=LATER, before=True)})
     monkeypatch.setitem(view.ADDED, "forced", AddedField(since=LATER, before=False))

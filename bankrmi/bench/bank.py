@@ -57,6 +57,7 @@ class MeasuredBank:
         before: Sequence[str] = (),
         unlimited: bool = True,
         settings: Mapping[str, object] | None = None,
+        modules: Path | None = None,
     ) -> None:
         """Write its files; `before` is what comes before the command of each process."""
         self._before = before
@@ -68,7 +69,7 @@ class MeasuredBank:
         path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in written.items()))
         write_ledger(folder / "ledger.csv", accounts)
         self.configuration: Configuration = load(path, environment={})
-        self.children = Children(folder)
+        self.children = Children(folder, modules=modules)
 
     @property
     def servers(self) -> tuple[str, ...]:

@@ -46,8 +46,10 @@ class _Child:
 class Children:
     """By name; each has a log beside the others."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, *, modules: Path | None = None) -> None:
+        """`modules`: where Python finds more of them, in all processes."""
         self._logs = logs
+        self._modules = modules
         self._children: dict[str, _Child] = {}
 
     def start(
@@ -71,7 +73,7 @@ class Children:
                 group=pwd.getpwnam(user).pw_gid if user else None,
                 cwd=self._logs if user else None,
                 extra_groups=[] if user else None,
-                env=_environment(),
+                env=_environment(self._modules),
                 start_new_session=True,
                 preexec_fn=_following(ending),
             )
@@ -164,6 +166,9 @@ def _following(ending: signal.Signals) -> Callable[[], None]:
     return follow
 
 
-def _environment() -> dict[str, str]:
+def _environment(modules: Path | None) -> dict[str, str]:
     """Return ours, without what would change a configuration behind its back."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("BANKRMI_")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BANKRMI_")}
+    if modules is not None:
+        ours["PYTHONPATH"] = os.pathsep.join(filter(None, (str(modules), ours.get("PYTHONPATH"))))
+    return ours

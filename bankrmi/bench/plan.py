@@ -29,6 +29,14 @@ class Plan:
     servers: int = 2
 
     @property
+    def job(self) -> str:
+        """What is done, for whoever reads the figures."""
+        return (
+            "Every system withdraws 1 from a random one of 10 000 accounts, refuses if short, remembers the "
+            "request, and answers when it is durable on both copies."
+        )
+
+    @property
     def shapes(self) -> list[Shape]:
         """Return the rows that compare systems."""
         return [shape for name in self.rows if (shape := shape_called(name)) is not None]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bankrmi.bench.class_plan import ClassPlan
 from bankrmi.bench.figures import OURS, Results
 from bankrmi.bench.plan import Plan
 
@@ -16,7 +17,7 @@ __all__ = ["Run", "document"]
 class Run:
     """What a run was."""
 
-    plan: Plan
+    plan: Plan | ClassPlan
     begun: datetime
     command: str
     machine: dict[str, str | int | float]

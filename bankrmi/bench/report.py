@@ -59,9 +59,8 @@ def _sections(run: Run, results: Results) -> Iterator[Markup]:
     said = "Interrupted: this is what was known by then. " if run.interrupted else ""
     yield element(
         "p",
-        f"{said}Every system withdraws 1 from a random one of 10 000 accounts, refuses if short, remembers "
-        f"the request, and answers when it is durable on both copies. {run.plan.rounds} rounds of "
-        f"{run.plan.seconds:g} s a row; medians of the rounds.",
+        f"{said}{run.plan.job} {run.plan.rounds} rounds of {run.plan.seconds:g} s a row; medians of the "
+        "rounds.",
         class_="lead",
     )
     if results.notes:

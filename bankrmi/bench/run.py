@@ -11,17 +11,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bankrmi.bench.bank import own_folder
+from bankrmi.bench.class_plan import ClassPlan
 from bankrmi.bench.figures import Results
 from bankrmi.bench.plan import Plan
 from bankrmi.bench.rows.all import ROWS
 from bankrmi.bench.rows.row import RowOptions
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.all import PEERS, Ours
+from bankrmi.bench.systems.our_class import OurClass
 from bankrmi.bench.systems.system import System
 from bankrmi.bench.telling import ProgressDisplay, found, measured
 from bankrmi.errors import BankError
 
-__all__ = ["available", "run"]
+__all__ = ["available", "run", "run_class"]
 
 
 def available(plan: Plan, results: Results) -> list[type[System]]:
@@ -49,6 +51,21 @@ def run(plan: Plan, results: Results, progress: ProgressDisplay) -> None:
         else:
             results.skipped[name] = missing
             progress.say(f"{name}: {missing}")
+
+
+def run_class(plan: ClassPlan, results: Results, progress: ProgressDisplay) -> None:
+    """Measure the methods of a class; likewise."""
+    results.skipped |= plan.skipped
+    if not plan.rows:
+        return
+    with own_folder() as folder, ExitStack() as stack:
+        progress.show(f"starting {plan.serves}")
+        system = OurClass(folder, plan)
+        stack.callback(system.stop)
+        system.start()
+        for shape in plan.shapes:
+            _compare(shape, [system], plan, results, progress)
+            results.notes |= system.raised()
 
 
 def _look_at(
@@ -101,7 +118,11 @@ def _running(
 
 
 def _compare(
-    shape: Shape, systems: Sequence[System], plan: Plan, results: Results, progress: ProgressDisplay
+    shape: Shape,
+    systems: Sequence[System],
+    plan: Plan | ClassPlan,
+    results: Results,
+    progress: ProgressDisplay,
 ) -> None:
     """Measure one row."""
     taking_part = []

@@ -10,6 +10,9 @@ from bankrmi.bench.figures import OURS, Finding, Ratio, Results, SampleSummary, 
 
 __all__ = ["ProgressDisplay", "figure", "found", "measured", "ratio_words", "tables"]
 
+_ROW, _ROW_AT_MOST = 10, 40
+"""How wide the first column is: at least, and at most."""
+
 
 class ProgressDisplay(Protocol):
     """Where a run tells how far it is."""
@@ -46,7 +49,8 @@ def tables(results: Results) -> Iterator[str]:
 
 def _comparison(results: Results) -> Iterator[str]:
     if results.samples:
-        yield f"{'row':<10} {'system':<11}{'op/s':>10}{'median us':>11}{'p99 us':>10}  ours to it (spread)"
+        figures = f"{'op/s':>10}{'median us':>11}{'p99 us':>10}"
+        yield f"{'row':<{_width(results)}} {'system':<11}{figures}  ours to it (spread)"
     for row in results.samples:
         yield from _row(row, results)
 
@@ -57,7 +61,7 @@ def _uses(results: Results) -> Iterator[str]:
     for row, measured_by in results.samples.items():
         for system in results.systems:
             if samples := measured_by.get(system):
-                yield f"{row:<10} {system:<11} {_processes(summary(samples))}"
+                yield f"{row:<{_width(results)}} {system:<11} {_processes(summary(samples))}"
 
 
 def _notes(results: Results) -> Iterator[str]:
@@ -82,10 +86,14 @@ def _row(row: str, results: Results) -> Iterator[str]:
             told = summary(samples)
             compared = None if system == OURS else results.ratio_to(row, system)
             line = (
-                f"{row:<10} {system:<11}{figure(told.rate):>10}{figure(told.median_us):>11}"
+                f"{row:<{_width(results)}} {system:<11}{figure(told.rate):>10}{figure(told.median_us):>11}"
                 f"{figure(told.p99_us):>10}  {ratio_words(compared) if compared else ''}"
             )
             yield line.rstrip()
+
+
+def _width(results: Results) -> int:
+    return max(_ROW, min(_ROW_AT_MOST, max(map(len, results.samples), default=0)))
 
 
 def ratio_words(compared: Ratio) -> str:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import for_accounts, say, tell
+from bankrmi.cli.invocation import Invocation, say, tell
 from bankrmi.cli.written_files import check_writable, write_file
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.errors import ConfigurationError
 from bankrmi.written_over import WrittenOver
 
 if TYPE_CHECKING:
+    from bankrmi.bench.class_plan import ClassPlan
     from bankrmi.bench.figures import Results
     from bankrmi.bench.plan import Plan
     from bankrmi.bench.recorded import Run
@@ -107,8 +111,16 @@ class _Names(click.ParamType[tuple[str, ...]]):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a page for a browser.",
 )
-@for_accounts
+@click.option(
+    "--call",
+    "calls",
+    metavar="CALL",
+    multiple=True,
+    help="Of a class: measure this call, such as 'put(\"apple\", 1)'; --call again for each method.",
+)
+@click.pass_context
 def bench(
+    context: click.Context,
     against: tuple[str, ...],
     rounds: int,
     seconds: float,
@@ -118,6 +130,7 @@ def bench(
     servers: int,
     json_file: Path | None,
     html: Path | None,
+    calls: tuple[str, ...],
 ) -> ExitCode:
     """Measure how fast a bank is, next to what one would use instead.
 
@@ -137,15 +150,28 @@ def bench(
     A part of a row is named behind it: failover:kill, crowds:idle,
     growth:records, catching-up:100x100. docs/performance.md has them all.
 
+    Of a class (`bankrmi serve MODULE:CLASS bench`) each row is one of its methods, called by 1, 8 and 32
+    clients with arguments that are made up by its annotations, or with those of --call. --rows put,get:128x1
+    names others; nothing is compared.
+
     The usual rows take some 25 minutes, and 3 more for each peer; `--rows 1x1,32x1 --rounds 1` takes some
     seconds. Ctrl-C ends a run early, and what is known by then is told. BANKRMI_BENCH_DIR names the folder
     whose disk is measured. Exit code 1 if something that was to be measured went wrong; a peer that is not
     installed is skipped, with the command that installs it.
     """
-    from bankrmi.bench.figures import Results
     from bankrmi.bench.plan import DEFAULT_ROWS, Plan, checked_rows
-    from bankrmi.bench.run import run
+    from bankrmi.bench.run import run, run_class
 
+    if json_file is not None and json_file == html:
+        raise ConfigurationError(f"--json and --html are both to be written to {html}: name two files")
+    served = context.find_object(Invocation).served_here()  # type: ignore[union-attr]  # It is there.
+    if served is not None:
+        _check_of_a_bank(context, served[0])
+        target, folder = served
+        of_class = _class_plan(target, folder, rows, calls, rounds=rounds, seconds=seconds, servers=servers)
+        return _measured(of_class, partial(run_class, of_class), json_file, html)
+    if calls:
+        raise click.UsageError("--call is of a class: say `bankrmi serve MODULE:CLASS` before the command")
     plan = Plan(
         rows=DEFAULT_ROWS if rows is None else checked_rows(rows),
         against=against,
@@ -155,8 +181,50 @@ def bench(
         records=records,
         servers=servers,
     )
-    if json_file is not None and json_file == html:
-        raise ConfigurationError(f"--json and --html are both to be written to {html}: name two files")
+    return _measured(plan, partial(run, plan), json_file, html)
+
+
+def _check_of_a_bank(context: click.Context, served: str) -> None:
+    """Raise UsageError for an option that is of a bank's accounts."""
+    for name in ("against", "failovers", "records"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is of a bank, and {served} is served here", context)
+
+
+def _class_plan(
+    target: str,
+    folder: Path,
+    rows: tuple[str, ...] | None,
+    calls: tuple[str, ...],
+    *,
+    rounds: int,
+    seconds: float,
+    servers: int,
+) -> ClassPlan:
+    from bankrmi.bench.class_plan import class_plan
+    from bankrmi.service import load
+
+    return class_plan(
+        load(target, folder),
+        target,
+        str(folder.absolute()),
+        rows=rows,
+        calls=calls,
+        rounds=rounds,
+        seconds=seconds,
+        servers=servers,
+    )
+
+
+def _measured(
+    plan: Plan | ClassPlan,
+    measure: Callable[[Results, _Progress], None],
+    json_file: Path | None,
+    html: Path | None,
+) -> ExitCode:
+    """Carry out a plan, and tell what was found, whatever ends it."""
+    from bankrmi.bench.figures import Results
+
     for file in (json_file, html):
         if file is not None:
             check_writable(file)
@@ -164,7 +232,7 @@ def bench(
     progress = _Progress()
     record = _record_of(plan, results)
     try:
-        run(plan, results, progress)
+        measure(results, progress)
     except BaseException:  # Whatever ended it: what took half an hour to find out is told.
         progress.clear()
         _tell(replace(record, interrupted=True), results, json_file, html)
@@ -174,7 +242,7 @@ def bench(
     return ExitCode.ERROR if results.failed else ExitCode.DONE
 
 
-def _record_of(plan: Plan, results: Results) -> Run:
+def _record_of(plan: Plan | ClassPlan, results: Results) -> Run:
     from bankrmi.bench.bank import own_folder
     from bankrmi.bench.machine import caution, commit, machine, versions
     from bankrmi.bench.recorded import Run

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
-from bankrmi.cli.invocation import for_accounts
+from bankrmi.cli.invocation import Invocation
+from bankrmi.cli.service_options import model_option
 from bankrmi.counted import counted
 
 if TYPE_CHECKING:
@@ -29,14 +30,30 @@ _SHOWN = 20
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The data directory of a stopped server; --data again for each server.",
 )
-@for_accounts
-def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
+@model_option
+@click.pass_obj
+def check(
+    invocation: Invocation, history: tuple[Path, ...], data: tuple[Path, ...], model: str | None
+) -> ExitCode:
     """Judge a recorded HISTORY (files, or folders with `*.jsonl`) by the journals at the end.
 
     Every answer has to stand in the journal, every balance to be what the journal adds up to, and nothing may
     be older than what had been told before it. The servers must have been in sync and at rest when they were
     stopped: leave out one that was not. The directories are read, never written.
+
+    Of a class (`bankrmi serve MODULE:CLASS check`) a HISTORY is what its clients have written in a run of
+    `chaos`: files, or folders with `*.calls`. Every call has to come to what it comes to where the class, or
+    --model, runs alone, in the order of the journal.
     """
+    served = invocation.served_here()
+    verdict = _of_class(*served, model, history, data) if served else _of_bank(model, history, data)
+    tell(verdict)
+    return ExitCode.ERROR if verdict.violation_count else ExitCode.DONE
+
+
+def _of_bank(model: str | None, history: tuple[Path, ...], data: tuple[Path, ...]) -> HistoryVerdict:
+    if model is not None:
+        raise click.UsageError("--model is of a class: say `bankrmi serve MODULE:CLASS` before the command")
     from bankrmi.robustness.checker.disks import read_copies
     from bankrmi.robustness.checker.history_file import read_history
     from bankrmi.robustness.checker.verdict import judge
@@ -45,9 +62,32 @@ def check(history: tuple[Path, ...], data: tuple[Path, ...]) -> ExitCode:
     recorded = read_history(history)
     ledger = recorded.header.opening
     with read_copies(data, ledger) as copies:
-        verdict = judge(recorded.calls, copies, BankModel(ledger))
-    tell(verdict)
-    return ExitCode.ERROR if verdict.violation_count else ExitCode.DONE
+        return judge(recorded.calls, copies, BankModel(ledger))
+
+
+def _of_class(
+    target: str, folder: Path, model: str | None, history: tuple[Path, ...], data: tuple[Path, ...]
+) -> HistoryVerdict:
+    from bankrmi.robustness.services.by_itself import ServiceByItself
+    from bankrmi.robustness.services.call_history import call_files, read_calls
+    from bankrmi.robustness.services.found import found_model
+    from bankrmi.robustness.services.judging import judge_calls, some_queries
+    from bankrmi.robustness.services.service_disks import read_service_copies
+    from bankrmi.service import load
+
+    description = load(target, folder)
+    alone = ServiceByItself(description, found_model(target, model))
+    recorded = read_calls(call_files(history), description)
+    with read_service_copies(data, description) as (copies, journals):
+        return judge_calls(
+            recorded.calls,
+            copies,
+            journals,
+            alone,
+            queries=some_queries(recorded.calls),
+            begin_ns=min((call.invoked_ns for call in recorded.calls), default=0),
+            unix_ns_at_zero=recorded.unix_ns_at_zero,
+        )
 
 
 def tell(verdict: HistoryVerdict) -> None:

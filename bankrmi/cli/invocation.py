@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,7 +30,6 @@ __all__ = [
     "check_server_now",
     "complete_server",
     "confirm",
-    "for_accounts",
     "say",
     "servers_in_file",
     "show_json",
@@ -39,16 +37,11 @@ __all__ = [
 ]
 
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
 SERVES_VARIABLE = "BANKRMI_SERVES"
 """By which `bankrmi serve` tells a command, and whatever that starts, which class is replicated."""
 
 VOICE = "bankrmi.voice"
 """In the context's `meta`: how it is told what ends a command."""
-
-_CALL_IT = "call its methods from Python"
-_NOT_YET = "there is nothing of that kind for a class yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +67,6 @@ class Invocation:
             )
         return configuration
 
-    def bank_configuration(self) -> Configuration:
-        """Return it likewise, for a command that knows the accounts of a bank and nothing else.
-
-        Raises ConfigurationError if it serves a class.
-        """
-        configuration = self.configuration()
-        _check_accounts(configuration.serves, _NOT_YET)
-        return configuration
-
     def serves(self) -> str | None:
         """Return which class is served; None if it is a bank.  Raises ConfigurationError."""
         return config.load(self.path, insecure=self.insecure).serves
@@ -106,11 +90,6 @@ class Invocation:
             return None if served is None else (served, Path.cwd())
         return None if configuration.serves is None else (configuration.serves, configuration.path.parent)
 
-    def check_accounts(self) -> None:
-        """Raise ConfigurationError if a class is served here, as far as that is known."""
-        served = self.served_here()
-        _check_accounts(None if served is None else served[0], _NOT_YET)
-
     def connect(
         self,
         *,
@@ -121,7 +100,7 @@ class Invocation:
         from bankrmi import client  # Pyro5 is loaded by those commands that need it.
 
         configuration = config.load(self.path, insecure=self.insecure)  # The name server alone will do.
-        _check_accounts(configuration.serves, _CALL_IT)
+        _check_accounts(configuration.serves)
         return client.connect(
             configuration,
             timeout=timeout,
@@ -129,31 +108,18 @@ class Invocation:
         )
 
 
-def for_accounts(command: _Function) -> _Function:
-    """Have a command that needs no configuration refuse to run where a class is served."""
-
-    @wraps(command)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        invocation = click.get_current_context().find_object(Invocation)
-        if invocation is not None:
-            invocation.check_accounts()
-        return command(*args, **kwargs)
-
-    return checked  # type: ignore[return-value]  # It takes and returns the same.
-
-
 def _command() -> str:
     """Return what the command that runs is called, with those above it."""
     return click.get_current_context().command_path.partition(" ")[2]
 
 
-def _check_accounts(served: str | None, instead: str) -> None:
+def _check_accounts(served: str | None) -> None:
     """Raise ConfigurationError if it is a class that is served."""
     if served is not None:
         command, kind = click.get_current_context().info_name, served.partition(":")[2]
-        how = f"{instead} (bankrmi.connect({kind}, ...))" if instead is _CALL_IT else instead
         raise ConfigurationError(
-            f"{served} is served here, and `bankrmi {command}` is for the accounts of a bank: {how}"
+            f"{served} is served here, and `bankrmi {command}` is for the accounts of a bank: call its "
+            f"methods from Python (bankrmi.connect({kind}, ...)), or on the page of `bankrmi console`"
         )
 
 

@@ -39,9 +39,19 @@ _MOST_MEGABYTES = 512
     is_flag=True,
     help="Only ask how the bank is; else a balance is looked up, too, twenty times a second.",
 )
+@click.option(
+    "--call",
+    metavar="CALL",
+    help="Of a class: the query that is asked as often, such as 'get(\"apple\")'.  [default: none]",
+)
 @click.pass_obj
 def record(
-    invocation: Invocation, file: Path, minutes: float | None, megabytes: int, no_look_ups: bool
+    invocation: Invocation,
+    file: Path,
+    minutes: float | None,
+    megabytes: int,
+    no_look_ups: bool,
+    call: str | None,
 ) -> int:
     """Record what happens to a running bank into FILE, to be seen with `replay`.
 
@@ -53,11 +63,18 @@ def record(
     from bankrmi.console.recorder import record as run
 
     configuration = invocation.configuration()
+    if call is not None and configuration.serves is None:
+        raise click.UsageError("--call is of a class: of a bank a balance is looked up")
+    if call is not None and no_look_ups:
+        raise click.UsageError("--call and --no-look-ups: say one of them")
+    if configuration.serves is not None and call is None and not no_look_ups:
+        say("how fast calls are answered is not recorded: --call names a query")
     order = RecordOrder(
         path=file,
         seconds=None if minutes is None else minutes * 60,
         most_bytes=megabytes << 20,
         looks_up=not no_look_ups,
+        call=call,
     )
     progress = WrittenOver(every_s=1.0)
     try:

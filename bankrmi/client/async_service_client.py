@@ -20,7 +20,7 @@ from bankrmi.config import Configuration
 from bankrmi.errors import ServiceError
 from bankrmi.service.declaring import Description, Method
 
-__all__ = ["AsyncServiceClient"]
+__all__ = ["AsyncServiceClient", "WholeAnswers"]
 
 
 class AsyncServiceClient(LoopClient):
@@ -94,3 +94,17 @@ class AsyncServiceClient(LoopClient):
         """Return what the server that is asked first says of itself."""
         status: dict[str, Any] = await self._perform(asked_status())
         return status
+
+
+class WholeAnswers(AsyncServiceClient):
+    """The same, for whoever wants to see of which record of which history an answer is."""
+
+    async def whole(self, request: Request) -> dict[str, Any]:
+        """Return the answer as it is, if it can be the answer: with `value`, `action_id` and `history`."""
+
+        def read(answer: Any, sent_as: str | None) -> Any:
+            request.read(answer, sent_as)
+            return answer
+
+        answer: dict[str, Any] = await self._perform(request._replace(read=read))
+        return answer

@@ -14,7 +14,10 @@
     disks        data directories, emptied and filled
     felt         what was done, from when until when, and how it is undone
     rule_search  the first history that goes wrong without a rule, by the simulator
-    teller     calls of a person, and a load
+    teller     calls of a person, and a load: what all tellers have
+    account_teller  that of a bank
+    method_teller   that of a class
+    method_forms    a form for each method of a class, by its annotations
     periods    what became of calls, in sums
     silences   for how long nobody was answered
     local_usage  what the processes use of the machine

@@ -26,25 +26,30 @@ from starlette.routing import Route
 import bankrmi
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
+from bankrmi.console.account_teller import AccountTeller
 from bankrmi.console.bank_here import BankHere
 from bankrmi.console.events import FORMAT, HelloEvent, text_of
 from bankrmi.console.feed import Feed
 from bankrmi.console.guard import HEADERS, INVITED, Guard
+from bankrmi.console.method_teller import MethodTeller
 from bankrmi.console.misfortunes import Misfortunes
 from bankrmi.console.rule_search import RuleSearch
-from bankrmi.console.teller import Teller
+from bankrmi.console.teller import NoTeller, Teller
 from bankrmi.console.watching import BankWatcher
 from bankrmi.control import Control
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
+from bankrmi.foreign_text import foreign
 from bankrmi.local_processes import LocalProcesses
 from bankrmi.own_credentials import own_credentials
+from bankrmi.service import load
 
 __all__ = ["Console"]
 
 HEARTBEAT_S = 5.0
 UNDOING_S = 8.0
 """What there is, at the end, for undoing what was done to the bank."""
-BODY_BYTES = 10_000
+BODY_BYTES = 300_000
+"""More than the largest call of a method takes."""
 PAGES_AT_ONCE = 20
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _ACCOUNTS = 1000
@@ -63,12 +68,7 @@ class Console:
         self._page = {
             path.name: path.read_bytes() for path in files("bankrmi.console").joinpath("page").iterdir()
         }
-        self._has_tellers = configuration.serves is None
-        self._accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS] if self._has_tellers else []
-        if self._has_tellers and not self._accounts:
-            raise ConfigurationError(
-                f"the ledger {configuration.ledger} has no accounts: there is nothing to show"
-            )
+        self._make_teller = _teller_of(configuration)
         _check_that_an_operator_asks(configuration)
         self._feed: Feed
         self._teller: Teller
@@ -86,7 +86,7 @@ class Console:
         self._misfortunes = Misfortunes(bank, self._feed, now_ms=_now_ms)
         await self._misfortunes.begin()
         self._rules = RuleSearch(self._feed)
-        self._teller = Teller(self._configuration, self._accounts, self._feed, now_ms=_now_precisely_ms)
+        self._teller = self._make_teller(self._feed)
         watcher = BankWatcher(
             self._configuration, processes, control, self._feed, self._teller.silences, self._seen
         )
@@ -221,14 +221,13 @@ class Console:
             version=bankrmi.__version__,
             service=self._configuration.service,
             servers=dict(self._configuration.servers),
+            serves=self._configuration.serves,
             keeper="witness" if self._configuration.etcd is None else "etcd",
             told_by="console",
         )
         return {  # And what one can ask of a console.
             **json.loads(text_of(hello)),
-            "tellers": self._has_tellers,
-            "accounts": self._accounts[:100],
-            "load": self._teller.load,
+            **self._teller.hello,
             "misfortunes": self._misfortunes.offered(),
             "rules": self._rules.rules,
         }
@@ -251,8 +250,6 @@ class Console:
 
     def _doing(self, name: str) -> Doing | None:
         match name:
-            case "teller" | "load" if not self._has_tellers:
-                return self._no_tellers
             case "teller":
                 return self._teller.ask
             case "load":
@@ -266,28 +263,32 @@ class Console:
             case _:
                 return None
 
-    async def _no_tellers(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        raise InvalidRequest(
-            f"{self._configuration.serves} is served, and no accounts: call its methods from a program"
-        )
-
     async def _invite(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return {"path": self._guard.invite()}
 
     async def _set_load(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        clients, reads, accounts = asked.get("clients"), asked.get("reads", 0.5), asked.get("accounts", 10)
-        if type(clients) is not int or type(reads) not in (int, float) or type(accounts) is not int:
-            raise InvalidRequest(
-                "a load is how many clients, which share of their calls looks up, how many accounts"
+        return self._teller.set_load(asked)
+
+
+def _teller_of(configuration: Configuration) -> Callable[[Feed], Teller]:
+    """Return what makes the teller for what is served; raises ConfigurationError if there is nothing to show.
+
+    Whoever has not got the class can watch all the same.
+    """
+    now_ms = _now_precisely_ms
+    if configuration.serves is None:
+        accounts = list(read_ledger(configuration.ledger))[:_ACCOUNTS]
+        if not accounts:
+            raise ConfigurationError(
+                f"the ledger {configuration.ledger} has no accounts: there is nothing to show"
             )
-        self._teller.set_load(clients, reads, accounts)
-        match clients:
-            case 0:
-                return {"said": "nobody is at work"}
-            case 1:
-                return {"said": "one client is at work"}
-            case _:
-                return {"said": f"{clients} clients are at work"}
+        return lambda feed: AccountTeller(configuration, accounts, feed, now_ms=now_ms)
+    try:
+        description = load(configuration.serves, configuration.path.parent)
+    except ConfigurationError as error:
+        why = f"This console has no teller, it only watches: {foreign(error.message)}"
+        return lambda feed: NoTeller(why, feed, now_ms=now_ms)
+    return lambda feed: MethodTeller(configuration, description, feed, now_ms=now_ms)
 
 
 def _check_that_an_operator_asks(configuration: Configuration) -> None:

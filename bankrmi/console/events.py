@@ -99,6 +99,8 @@ class HelloEvent(_Event):
     """Their addresses, as the configuration has them; empty where nobody needs to know."""
     keeper: Literal["witness", "etcd"]
     told_by: Literal["console", "record", "chaos"]
+    serves: Name | None = None
+    """The class that is replicated; None: accounts."""
     clients: Names = []
     """Processes that something can be done to, beside those of the bank."""
 
@@ -254,10 +256,17 @@ class CallEvent(_Event):
     to: Number | None = None
     """Of a transfer: where the amount goes."""
     amount: Number | None = None
+    call: Sentence | None = None
+    """Of a class: the method, which is `what`, with its arguments, cut."""
     operations: Count | None = None
     outcome: Literal["done", "declined", "refused", "in_doubt"]
+    """Of a class: `declined` is what has raised an exception."""
     message: Sentence = ""
     balance: Number | None = None
+    value: Sentence | None = None
+    """Of a class: what was returned, cut."""
+    error: Name | None = None
+    """Of a class: the exception that was raised; `message` is what it says."""
     action_id: Count | None = None
     took_us: Micros
     again: bool = False
@@ -370,6 +379,8 @@ class RolledBackEntry(_Value):
     to: Number | None = None
     """Of a transfer: where the amount goes."""
     amount: Number | None = None
+    call: Sentence | None = None
+    """Of a class: the method, which is `kind`, with its arguments, cut."""
     status: Name | None = None
     time: Name | None = None
 

@@ -1,4 +1,4 @@
-"""Look-ups of one account, again and again: what a client of the bank sees of it, in a recording.
+"""Look-ups, again and again the same one: what a client of the bank sees of it, in a recording.
 
 Rule 1: one call is under way at a time, and none changes anything; a bank that is slow is asked less often.
 Rule 2: told in sums; single calls only if they took longer than all before them, or were not answered.
@@ -7,33 +7,76 @@ Rule 2: told in sums; single calls only if they took longer than all before them
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from time import perf_counter
 
 import bankrmi.aio
+from bankrmi.client.async_service_client import AsyncServiceClient
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Telling
 from bankrmi.console.periods import PERIOD_S, UNUSUAL, Period
 from bankrmi.console.silences import Silences
-from bankrmi.errors import BankError, ConfigurationError, InDoubt, Refused
+from bankrmi.errors import BankError, ConfigurationError, InDoubt, InvalidRequest, Refused
+from bankrmi.foreign_text import foreign
+from bankrmi.service import Description, load
+from bankrmi.service.calls import Called
+from bankrmi.service.in_words import call_in_words
+from bankrmi.service.written_values import read_call
 
-__all__ = ["Prober"]
+__all__ = ["LookUps", "Prober", "of_account", "of_class"]
 
 EVERY_S = 0.05
 TOLD_AT_MOST = 4
 """Single calls of one period."""
 SLOW_US = 20_000
 """What is faster is no news, however slow the others were not."""
+_NAME_AT_MOST = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUps:
+    """What is looked up."""
+
+    ask: Callable[[], Awaitable[object]]
+    close: Callable[[], Awaitable[None]]
+    told: dict[str, str]
+    """How an event tells of it."""
+
+
+def of_account(configuration: Configuration, account: int) -> LookUps:
+    """Return the look-up of a balance."""
+    bank = bankrmi.aio.AsyncBankClient(configuration)
+    return LookUps(ask=lambda: bank.balance(account), close=bank.close, told={"what": "balance"})
+
+
+def of_class(configuration: Configuration, written: str) -> LookUps:
+    """Return the query that a person has written: `get("apple")`.
+
+    Raises ConfigurationError for one that is none, or that the class has not.
+    """
+    assert configuration.serves is not None
+    description: Description = load(configuration.serves, configuration.path.parent)
+    try:
+        name, args, kwargs = read_call(written)
+        method = description.methods.get(name)
+        if method is None or method.is_update:
+            raise InvalidRequest(f"{description.name} has no query {foreign(name, _NAME_AT_MOST)!r}")
+        args, kwargs = method.bound(args, kwargs, whole=False)
+    except InvalidRequest as error:
+        raise ConfigurationError(f"--call: {error.message}") from None
+    client = AsyncServiceClient(description, configuration)
+    words = foreign(call_in_words(Called(name, args, kwargs)))
+    return LookUps(
+        ask=lambda: client.query(name, args, kwargs), close=client.close, told={"what": name, "call": words}
+    )
 
 
 class Prober:
     """The look-ups of one recording."""
 
-    def __init__(
-        self, configuration: Configuration, account: int, feed: Telling, *, now_ms: Callable[[], float]
-    ) -> None:
-        self._bank = bankrmi.aio.AsyncBankClient(configuration)
-        self._account = account
+    def __init__(self, look_ups: LookUps, feed: Telling, *, now_ms: Callable[[], float]) -> None:
+        self._look_ups = look_ups
         self._feed = feed
         self._now_ms = now_ms
         self._period = Period()
@@ -53,7 +96,7 @@ class Prober:
         began_ms, began_s = self._now_ms(), perf_counter()
         outcome, message = "done", ""
         try:
-            await self._bank.balance(self._account)
+            await self._look_ups.ask()
         except ConfigurationError:
             raise
         except Refused as error:  # No such account: that is an answer, too.
@@ -62,6 +105,8 @@ class Prober:
             outcome, message = "in_doubt", error.message
         except BankError as error:
             outcome, message = "refused", error.message
+        except Exception as error:  # What a class declares that its methods raise comes as itself.
+            outcome, message = "declined", foreign(f"{type(error).__name__}: {error}")
         took_us = round((perf_counter() - began_s) * 1e6)
         if outcome not in UNUSUAL:
             since_ms = self.silences.done(began_ms, self._now_ms())
@@ -72,7 +117,12 @@ class Prober:
         if is_news and period.shown < TOLD_AT_MOST:
             period.shown += 1
             self._feed.put(
-                "call", client="record", what="balance", outcome=outcome, message=message, took_us=took_us
+                "call",
+                client="record",
+                **self._look_ups.told,
+                outcome=outcome,
+                message=message,
+                took_us=took_us,
             )
 
     async def tell_sums(self) -> None:
@@ -86,4 +136,4 @@ class Prober:
 
     async def close(self) -> None:
         """Leave the bank."""
-        await self._bank.close()
+        await self._look_ups.close()

@@ -18,7 +18,7 @@ import bankrmi
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.console.events import HelloEvent
-from bankrmi.console.prober import Prober
+from bankrmi.console.prober import LookUps, Prober, of_account, of_class
 from bankrmi.console.recording import BudgetSpent, Recording
 from bankrmi.console.silences import Silences
 from bankrmi.console.watching import BankWatcher
@@ -42,6 +42,8 @@ class RecordOrder:
     most_bytes: int
     looks_up: bool
     """Whether a client of its own sees how fast the bank answers."""
+    call: str | None = None
+    """Of a class: the query by which it looks up."""
 
 
 async def record(configuration: Configuration, order: RecordOrder, show: Callable[[str], None]) -> str:
@@ -50,9 +52,10 @@ async def record(configuration: Configuration, order: RecordOrder, show: Callabl
     `show` is told how far it is.
     """
     began_ms = _now_ms()
+    look_ups = _look_ups(configuration, order)
     file = Recording(order.path, _hello(configuration, began_ms), now_ms=_now_ms, most_bytes=order.most_bytes)
     told = _Thinned(file)
-    prober = Prober(configuration, _account(configuration), told, now_ms=_now_ms) if order.looks_up else None
+    prober = None if look_ups is None else Prober(look_ups, told, now_ms=_now_ms)
     silences = Silences() if prober is None else prober.silences
     processes, control = LocalProcesses(configuration), Control(configuration.data_dir)
     watcher = BankWatcher(configuration, processes, control, told, silences, lambda *_: None)
@@ -83,9 +86,18 @@ def _hello(configuration: Configuration, now_ms: float) -> HelloEvent:
         version=bankrmi.__version__,
         service=configuration.service,
         servers=dict(configuration.servers),
+        serves=configuration.serves,
         keeper="witness" if configuration.etcd is None else "etcd",
         told_by="record",
     )
+
+
+def _look_ups(configuration: Configuration, order: RecordOrder) -> LookUps | None:
+    if not order.looks_up:
+        return None
+    if configuration.serves is None:
+        return of_account(configuration, _account(configuration))
+    return None if order.call is None else of_class(configuration, order.call)
 
 
 def _account(configuration: Configuration) -> int:

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bankrmi.foreign_text import foreign
 from bankrmi.local_processes import LocalProcesses
+from bankrmi.service.calls import Called
+from bankrmi.service.in_words import call_in_words
 
 __all__ = ["RolledBack"]
 
@@ -69,7 +72,13 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in _TOLD if key in entry}
+    if not isinstance(entry, dict):
+        raise ValueError("an entry is an object")
+    shown = {key: entry[key] for key in _TOLD if key in entry}
+    kind, args, by_name = entry.get("kind"), entry.get("arguments"), entry.get("by_name", {})
+    if isinstance(kind, str) and isinstance(args, list) and isinstance(by_name, dict):
+        shown["call"] = foreign(call_in_words(Called(kind, args, by_name)))
+    return shown
 
 
 def _epoch_of(path: Path) -> int:

@@ -202,7 +202,7 @@ def _of_requests(requests: Countable) -> Measures:
         Measure(
             name="bankrmi_requests_total",
             kind="counter",
-            meaning="Calls of the account that were answered, by what was called and what came of it",
+            meaning="Calls of clients that were answered, by what was called and what came of it",
             labels={"kind": requests.kinds, "outcome": requests.outcomes},
             read=lambda watched: watched.requests.by_kind_and_outcome(),
         ),

@@ -3,6 +3,9 @@
     declaring     what an author writes, and what is made of the class; what cannot be served is refused
     plain_values  arguments and results as the journal keeps them, checked against annotations
     calls         one call, and what came of it, as the journal keeps them
+    in_words      a call and a value as people read them
+    written_values  the same as people write them
+    drawn_arguments  arguments that nobody has written, by annotations
     tables        `self.db`: what a method may ask of the database, and which tables there can be
     guard         what a copy may not go by: clocks, chance, the network, files
     running       one method run within bounds: time, exceptions, what it may use

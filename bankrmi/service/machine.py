@@ -393,7 +393,8 @@ class ServiceMachine:
     def describe(self, operation: Any) -> dict[str, Any]:
         """Return the call in words."""
         call = called(operation)
-        return {"kind": call.method, "arguments": [*call.args], **call.kwargs}
+        by_name = {"by_name": {**call.kwargs}} if call.kwargs else {}
+        return {"kind": call.method, "arguments": [*call.args], **by_name}
 
     def shown(self, result: Any) -> Any:
         """Return the value that was returned, or the exception's class and words."""

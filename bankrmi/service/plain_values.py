@@ -18,7 +18,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 __all__ = ["Annotation", "NotPlain", "plain"]
 
-_SCALARS = (str, bytes, float, bool, type(None))
+_SCALARS = (bytes, float, bool, type(None))
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
 _NESTING_AT_MOST = 64
 
@@ -34,6 +34,8 @@ def plain(value: object, depth: int = 0) -> Any:
         if not _SMALLEST <= value <= _LARGEST:  # type: ignore[operator]
             raise NotPlain("an integer of more than 64 bits")
         return value
+    if kind is str:
+        return _text(value)  # type: ignore[arg-type]
     if kind in _SCALARS:
         return value
     if depth >= _NESTING_AT_MOST:
@@ -50,8 +52,19 @@ def plain(value: object, depth: int = 0) -> Any:
     raise NotPlain(f"a {kind.__name__} is not a plain value")
 
 
+def _text(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise NotPlain("a text with half of a character in it (a surrogate)") from None
+    return text
+
+
 def _key(name: object) -> object:
-    if type(name) in (str, bytes):
+    if type(name) is str:
+        return _text(name)
+    if type(name) is bytes:
         return name
     raise NotPlain(f"a key of a dict is a {type(name).__name__}: text and bytes can be one")
 

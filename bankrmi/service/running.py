@@ -317,7 +317,10 @@ def _raised(error: BaseException, module: str) -> Raised:
     """Return an exception as the journal keeps it, and where in this module it was raised."""
     if isinstance(error, Raised):
         return error
-    words = error.message if isinstance(error, InvalidRequest) else str(error)
+    try:
+        words = error.message if isinstance(error, InvalidRequest) else str(error)
+    except BaseException:  # Its author may have written anything there, too.
+        words = "it does not say what it is"
     try:
         values = plain(list(error.args))
         told = json.dumps(values)  # Text in the details of an error, on the wire: bytes are none.
@@ -326,6 +329,13 @@ def _raised(error: BaseException, module: str) -> Raised:
     if len(told) > _WORDS_AT_MOST:
         values = None
     kind = type(error)
-    made = Raised(kind.__qualname__[:100], kind.__module__[:200], words[:_WORDS_AT_MOST], values)
+    made = Raised(
+        _text(kind.__qualname__, 100), _text(kind.__module__, 200), _text(words, _WORDS_AT_MOST), values
+    )
     made.at = line_of(error, module)
     return made
+
+
+def _text(words: object, at_most: int) -> str:
+    """Return what is said as the journal can keep it: what is no character (a surrogate) is written out."""
+    return str(words)[:at_most].encode(errors="backslashreplace").decode()[:at_most]

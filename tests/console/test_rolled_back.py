@@ -8,6 +8,8 @@ from typing import Any
 
 from bankrmi.console import rolled_back as file
 from bankrmi.console.rolled_back import RolledBack
+from bankrmi.service import ServiceMachine, described
+from tests.console.odd_class import Odd
 
 
 class Processes:
@@ -55,6 +57,20 @@ def test_only_the_newest_entries_and_records_are_told(tmp_path: Path) -> None:
     assert [one["epoch"] for one in told] == list(range(5, file.RECORDS_READ + 5))
     assert {one["count"] for one in told} == {file.ENTRIES_TOLD + 9}
     assert ids(told[0]) == list(range(9, file.ENTRIES_TOLD + 9))
+
+
+def test_a_call_of_a_class_is_told_as_one_would_write_it(tmp_path: Path) -> None:
+    """As the state machine of a class describes it, cut and made visible."""
+    watch = watched(tmp_path)
+    machine = ServiceMachine(described(Odd))
+    operation = ("put", ("\u202eapple",), {"count": 2, "action_id": "x" * 1000})
+    entry = {"action_id": 1, "request_id": "s:1", **machine.describe(operation), "status": "done"}
+    (tmp_path / "s1" / "rolled-back-7.jsonl").write_text(json.dumps(entry) + "\n")
+    [told] = watch.news(["s1"])
+    [shown] = told["entries"]
+    assert shown["action_id"] == 1
+    assert shown["call"].startswith("put('\\u202eapple', count=2, action_id='xxx")
+    assert len(shown["call"]) < 300
 
 
 def test_what_is_written_just_now_or_is_damaged_hurts_nobody(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from bankrmi.bank.operations import Receipt
 from bankrmi.config import Configuration
+from bankrmi.console.account_teller import AccountTeller
 from bankrmi.console.periods import PERIOD_S, Period
-from bankrmi.console.prober import Prober
+from bankrmi.console.prober import LookUps, Prober
 from bankrmi.console.silences import SILENCE_MS
-from bankrmi.console.teller import Teller
 from bankrmi.errors import BankError, ConfigurationError, InDoubt, Refused
 
 CONFIGURATION = Configuration.model_validate(
@@ -57,6 +57,10 @@ class Bank:
         pass
 
 
+def look_ups_of(bank: Bank) -> LookUps:
+    return LookUps(ask=lambda: bank.balance(1), close=bank.close, told={"what": "balance"})
+
+
 def now_ms() -> float:
     return time.time() * 1000
 
@@ -89,7 +93,7 @@ def test_a_period_counts_what_ended_and_times_what_was_answered() -> None:
 def test_a_call_that_outlasts_its_period_is_counted_in_the_one_in_which_it_ends() -> None:
     async def call() -> list[dict[str, Any]]:
         told, bank = Told(), Bank(Refused("no such account"))
-        teller = Teller(CONFIGURATION, [1], told, now_ms=now_ms)
+        teller = AccountTeller(CONFIGURATION, [1], told, now_ms=now_ms)
         teller._bank = bank  # type: ignore[assignment]
         telling = asyncio.create_task(teller.tell_sums())
         calling = asyncio.create_task(teller.ask({"what": "balance", "account": 1}))
@@ -110,8 +114,7 @@ def test_a_call_that_outlasts_its_period_is_counted_in_the_one_in_which_it_ends(
 def test_a_recorder_tells_sums_silences_and_what_was_not_answered() -> None:
     async def probe() -> Told:
         told, bank = Told(), Bank(None, InDoubt("its deadline passed"), BankError("nobody is there"))
-        prober = Prober(CONFIGURATION, 1, told, now_ms=now_ms)
-        prober._bank = bank  # type: ignore[assignment]
+        prober = Prober(look_ups_of(bank), told, now_ms=now_ms)
         tasks = [asyncio.create_task(prober.probe()), asyncio.create_task(prober.tell_sums())]
         await bank.asked.wait()
         await asyncio.sleep(SILENCE_MS / 1000 + PERIOD_S / 10)  # For so long nobody answers.
@@ -132,8 +135,7 @@ def test_a_recorder_tells_sums_silences_and_what_was_not_answered() -> None:
 def test_a_recorder_that_may_not_look_up_says_so_and_asks_no_more() -> None:
     async def probe() -> Told:
         told, bank = Told(), Bank(ConfigurationError("there is no certificate of a client"))
-        prober = Prober(CONFIGURATION, 1, told, now_ms=now_ms)
-        prober._bank = bank  # type: ignore[assignment]
+        prober = Prober(look_ups_of(bank), told, now_ms=now_ms)
         bank.answers.set()
         async with asyncio.timeout(30):
             await prober.probe()

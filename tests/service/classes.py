@@ -20,6 +20,15 @@ class OutOfStock(Exception):
         self.left = left
 
 
+class Mute(Exception):
+    """It does not even say what it is."""
+
+    __module__ = 7  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
 @dataclasses.dataclass
 class Line:
     name: str
@@ -122,6 +131,16 @@ class Inventory(Service):
             case "remember":
                 self.cached = 1
                 return "remembered"
+            case "surrogate":
+                return {"half": ["\ud800"]}
+            case "surrogate as a key":
+                return {"\ud800": 1}
+            case "surrogate in words":
+                raise ValueError("é\ud800")
+            case "surrogate in a statement":
+                return self.db.execute("INSERT INTO item VALUES (?, 1)", ("\ud800",)).fetchall()
+            case "mute":
+                raise Mute
             case "swallow":
                 try:
                     self.db.execute("INSERT INTO item VALUES (NULL, 1)")

@@ -64,7 +64,11 @@ def test_an_exception_is_an_outcome_and_changes_nothing(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["clock", "chance", "file", "exit", "interrupt", "recursion", "object", "remember"]
+    "how",
+    [
+        *("clock", "chance", "file", "exit", "interrupt", "recursion", "object", "remember", "mute"),
+        *("surrogate", "surrogate as a key", "surrogate in words", "surrogate in a statement"),
+    ],
 )
 def test_what_no_update_may_is_an_exception_and_nothing_is_half_done(copy: Copy, how: str) -> None:
     before = copy.state()

@@ -58,7 +58,8 @@ class Up:
         return {title: int(pid) for title, pid in _READY.findall(self.said)}
 
     def wait_until_running(self) -> None:
-        self._cluster.until(lambda: "The bank is running" in self.said, "up says that the bank is running")
+        running = re.compile("The (bank|service) is running")
+        self._cluster.until(lambda: running.search(self.said), "up says that it is running")
 
     def wait_until_in_sync(self) -> None:
         """Wait until every server answers and is in sync."""

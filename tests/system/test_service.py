@@ -274,8 +274,7 @@ def test_the_commands_of_accounts_say_what_they_are_for(tmp_path: Path) -> None:
             ["balance", "2"],
             ["withdraw", "2", "1"],
             ["deposit", "2", "1"],
-            ["bench"],
-            ["check", str(tmp_path), "--data", str(tmp_path)],
+            ["total"],
         ):
             ended = command(cluster, *line)
             assert ended.returncode == 2, line

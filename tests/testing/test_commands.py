@@ -20,7 +20,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, Outcome, UnknownOutcome
 from bankrmi.robustness.services import seeds
 from bankrmi.robustness.services.by_itself import ServiceByItself
-from bankrmi.robustness.services.call_history import SUFFIX, CallRecorder, read_calls
+from bankrmi.robustness.services.call_history import SUFFIX, CallRecorder, call_files, read_calls
 from bankrmi.robustness.services.judging import judge_calls
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.service_disks import read_service_copies
@@ -108,10 +108,13 @@ def _chaos(directory: Path, minutes: str, *words: str) -> str:
     return done.stdout
 
 
-def test_a_class_is_served_by_real_processes_that_are_broken(tmp_path: Path) -> None:
+def test_a_class_is_served_by_real_processes_that_are_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     told = _chaos(tmp_path / "chaos", "0.05", "--model", "PlainStock", "--seed", "3", "--clients", "2")
     assert "again: bankrmi serve stock:Stock chaos --minutes 0.05 --seed 3 " in told
     _see_what_is_wrong(tmp_path / "chaos" / "run")
+    _check_again(tmp_path / "chaos" / "run", capsys)
 
 
 class Forgetful(stock.PlainStock):
@@ -124,7 +127,7 @@ class Forgetful(stock.PlainStock):
 def _see_what_is_wrong(run: Path) -> None:
     """What is on the disks, and what clients wrote down, would have been found wrong, had it been."""
     description = described(stock.Stock)
-    calls = read_calls(run / "history", description)
+    calls = read_calls(call_files([run / "history"]), description).calls
     told = next(call for call in calls if call.kind == "query" and isinstance(call.outcome, AnsweredOutcome))
     lied = [replace(call, outcome=_another(call.outcome)) if call is told else call for call in calls]
 
@@ -138,9 +141,48 @@ def _see_what_is_wrong(run: Path) -> None:
     assert violations(calls, None) == ()
     assert "; it was " in violations(lied, None)[0]
     assert "; Forgetful by itself returns " in violations(calls, Forgetful)[0]
-    other = pytest.raises(ConfigurationError, match="holds the state of Stock, and not of ReadsOnly")
+    other = pytest.raises(
+        ConfigurationError, match="holds the state of Stock, and not the state of ReadsOnly"
+    )
     with other, read_service_copies([run / "data" / "s1"], described(stock.ReadsOnly)):
         pass
+
+
+def _check_again(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`bankrmi check` comes to the same, finds what is wrong, and says what it cannot judge."""
+    copies = [word for name in ("s1", "s2") for word in ("--data", str(run / "data" / name))]
+
+    def check(*words: str, target: str = STOCK) -> tuple[int, str]:
+        code = main(["serve", target, "check", *words])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    code, told = check(str(run / "history"), *copies)
+    assert (code, told.splitlines()[-1].startswith("no violation in ")) == (0, True), told
+    assert re.search(r"\d+ entries on 2 copies: s1, s2", told)
+    code, told = check(str(run / "history"), *copies, "--model", "tests.testing.test_commands:Forgetful")
+    assert code == 1
+    assert "; Forgetful by itself returns " in told
+    lost = next(path for path in (run / "history").iterdir() if path.stat().st_size > 1000)
+    lost.rename(run / "lost")  # What is in the journal, somebody has to have asked for.
+    code, told = check(str(run / "history"), *copies)
+    assert code == 1
+    assert "violation: " in told
+    for words, said in (
+        ([str(run / "data"), *copies], "the calls of a class are in files *.calls"),
+        ([str(run / "lost"), str(run / "lost"), *copies], "/lost is given twice"),
+        ([str(run / "run.json"), *copies], "run.json is no history of calls of Stock"),
+        ([str(run / "lost"), *copies[:2], *copies[:2]], "data/s1 is given twice"),
+        ([str(run / "lost"), *copies, "--model", "none"], "there is no model none in "),
+    ):
+        code, told = check(*words)
+        assert code == 2, told
+        assert said in told
+    code, told = check(str(run / "lost"), *copies, target="tests.testing.stock:ReadsOnly")
+    assert code == 2
+    assert "is no history of calls of ReadsOnly" in told
+    assert main(["check", str(run / "lost"), *copies, "--model", "PlainStock"]) == 2
+    assert "--model is of a class" in capsys.readouterr().err
 
 
 def _another(outcome: Outcome) -> AnsweredOutcome:
@@ -160,12 +202,12 @@ def test_a_history_that_ends_half_written_is_read(tmp_path: Path) -> None:
     recorder.close()
     [file] = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-1])
-    update, query = read_calls(tmp_path, description)
+    update, query = read_calls(call_files([tmp_path]), description).calls
     assert update.request == ("s", 1)
     assert update.completed_ns is query.completed_ns is None
     file.write_bytes(b"\xc1")
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_calls(tmp_path, description)
+    with pytest.raises(ConfigurationError, match="is no history of calls of Stock"):
+        read_calls(call_files([tmp_path]), description)
 
 
 @pytest.mark.long

@@ -16,39 +16,27 @@ from bankrmi.errors import Busy
 from bankrmi.replication.record import packed
 from bankrmi.rmi import Link, handshake, open_link, over_tls
 
-__all__ = ["links"]
+__all__ = ["LinkCaller", "links", "opened_links"]
 
 _CONNECT_S = 10.0
 _BUSY_S = 0.05
 
 
-class _LinkCaller:
-    def __init__(self, link: Link, *, packs: bool) -> None:
-        """`packs`: it takes a batch as the journal keeps it."""
+class LinkCaller:
+    """One client on one link."""
+
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self._packs = packs
         self._session = secrets.token_hex(8)
         self._sequence = 0
 
-    def _next(self) -> str:
+    def next_id(self) -> str:
+        """Return a request id that was not used before."""
         self._sequence += 1
         return f"{self._session}:{self._sequence}"
 
-    async def withdraw(self, account: int) -> object:
-        return await self._ask("withdraw", [account, 1, self._next()])
-
-    async def withdraw_each(self, accounts: Sequence[int]) -> object:
-        work: object
-        if self._packs:
-            work = packed([(WITHDRAW, account, 1) for account in accounts])
-        else:
-            work = [("withdraw", account, 1) for account in accounts]
-        return await self._ask("submit", [work, self._next()])
-
-    async def balance(self, account: int) -> object:
-        return await self._ask("balance", [account])
-
-    async def _ask(self, method: str, args: list[object]) -> object:
+    async def ask(self, method: str, args: list[object]) -> object:
+        """Return the answer, or raise it."""
         while True:
             answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             self._link.call(method, args, partial(_settle, answer))
@@ -58,6 +46,27 @@ class _LinkCaller:
                 await asyncio.sleep(_BUSY_S)
 
 
+class _AccountCaller(LinkCaller):
+    def __init__(self, link: Link, *, packs: bool) -> None:
+        """`packs`: it takes a batch as the journal keeps it."""
+        super().__init__(link)
+        self._packs = packs
+
+    async def withdraw(self, account: int) -> object:
+        return await self.ask("withdraw", [account, 1, self.next_id()])
+
+    async def withdraw_each(self, accounts: Sequence[int]) -> object:
+        work: object
+        if self._packs:
+            work = packed([(WITHDRAW, account, 1) for account in accounts])
+        else:
+            work = [("withdraw", account, 1) for account in accounts]
+        return await self.ask("submit", [work, self.next_id()])
+
+    async def balance(self, account: int) -> object:
+        return await self.ask("balance", [account])
+
+
 def _settle(answer: asyncio.Future[object], value: object) -> None:
     if isinstance(value, Exception):
         answer.set_exception(value)
@@ -65,15 +74,15 @@ def _settle(answer: asyncio.Future[object], value: object) -> None:
         answer.set_result(value)
 
 
-async def links(order: LoadOrder) -> list[_LinkCaller]:
+async def links(order: LoadOrder) -> list[_AccountCaller]:
     """Connect each client to the object `where` names."""
+    packs = order.where["object"].startswith(ACCOUNT_ID)
+    return [_AccountCaller(link, packs=packs) for link in await opened_links(order)]
+
+
+async def opened_links(order: LoadOrder) -> list[Link]:
+    """Return a link for each client, to the object `where` names."""
     address, object_id = order.where["address"], order.where["object"]
     folder = order.where.get("certificates")
     said = over_tls(handshake("client"), Credentials.of(Path(folder), "client") if folder else None)
-    return [
-        _LinkCaller(
-            await open_link(address, object_id, said, _CONNECT_S),
-            packs=object_id.startswith(ACCOUNT_ID),
-        )
-        for _ in range(order.shape.clients)
-    ]
+    return [await open_link(address, object_id, said, _CONNECT_S) for _ in range(order.shape.clients)]

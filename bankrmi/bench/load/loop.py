@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Protocol
 
@@ -17,10 +17,13 @@ from bankrmi.bench.figures import percentile
 from bankrmi.bench.load.order import LoadOrder, LoadResult
 from bankrmi.bench.shapes import Shape
 
-__all__ = ["LoadCaller", "answer_from", "run"]
+__all__ = ["LoadCaller", "answer_from", "measured", "run"]
 
 _WARM_SECONDS = 0.7
 _WARM_SHARE = 0.3
+
+
+_Step = Callable[[], Awaitable[object]]
 
 
 class LoadCaller(Protocol):
@@ -38,27 +41,40 @@ class LoadCaller(Protocol):
 
 async def run(callers: Sequence[LoadCaller], order: LoadOrder, begin: Callable[[], None]) -> LoadResult:
     """Warm up, say so, and measure."""
+    return await measured([_step(caller, order) for caller in callers], order, begin)
+
+
+async def measured(steps: Sequence[_Step], order: LoadOrder, begin: Callable[[], None]) -> LoadResult:
+    """The same, where each client takes its step again and again."""
     warm = time.perf_counter() + min(_WARM_SECONDS, order.seconds * _WARM_SHARE)
-    await asyncio.gather(*(_go_on(caller, order, warm, []) for caller in callers))
+    await asyncio.gather(*(_go_on(step, warm, []) for step in steps))
     took: list[float] = []
     begin()
     used, begun = _cpu_seconds(), time.perf_counter()
     until = begun + order.seconds
-    await asyncio.gather(*(_go_on(caller, order, until, took) for caller in callers))
+    await asyncio.gather(*(_go_on(step, until, took) for step in steps))
     return answer_from(took, time.perf_counter() - begun, order.shape, _cpu_seconds() - used)
 
 
-async def _go_on(caller: LoadCaller, order: LoadOrder, until: float, took: list[float]) -> None:
+def _step(caller: LoadCaller, order: LoadOrder) -> _Step:
+    """Return what one client does, once."""
     shape, accounts = order.shape, order.accounts
-    random = Random()
-    draw, clock = random.random, time.perf_counter
-    while (begun := clock()) < until:
+    draw = Random().random
+
+    def step() -> Awaitable[object]:
         if shape.reads and draw() < shape.reads:
-            await caller.balance(int(draw() * accounts) + 1)
-        elif shape.operations == 1:
-            await caller.withdraw(int(draw() * accounts) + 1)
-        else:
-            await caller.withdraw_each([int(draw() * accounts) + 1 for _ in range(shape.operations)])
+            return caller.balance(int(draw() * accounts) + 1)
+        if shape.operations == 1:
+            return caller.withdraw(int(draw() * accounts) + 1)
+        return caller.withdraw_each([int(draw() * accounts) + 1 for _ in range(shape.operations)])
+
+    return step
+
+
+async def _go_on(step: _Step, until: float, took: list[float]) -> None:
+    clock = time.perf_counter
+    while (begun := clock()) < until:
+        await step()
         took.append(clock() - begun)
 
 

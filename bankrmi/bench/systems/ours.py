@@ -27,9 +27,10 @@ class Ours(System):
 
     name = OURS
 
-    def __init__(self, folder: Path, *, servers: int = 2) -> None:
+    def __init__(self, folder: Path, *, servers: int = 2, modules: Path | None = None) -> None:
         super().__init__(folder)
-        self._bank = MeasuredBank(folder, servers=servers, settings=self._settings(servers))
+        settings = self._settings(servers)
+        self._bank = MeasuredBank(folder, servers=servers, settings=settings, modules=modules)
         self._primary = ""
 
     def _settings(self, servers: int) -> Mapping[str, object]:

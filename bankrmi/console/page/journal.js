@@ -7,18 +7,15 @@ import {byId, make, say, table} from "./elements.js";
 import {isUp} from "./model.js";
 import {counted, exactTime, inWords, listed, micros, number, outcome, requestId, shortDigest, shortRequestId, timeOfDay} from "./wording.js";
 
-const ROWS = 16, RECORDS = 5;
+const ROWS = 16, RECORDS = 5, LONGEST = 48;
 
 export class Journal {
-  #held = null; #leftOutAtHold = 0; #rolledBack = "";
+  #held = null; #leftOutAtHold = 0; #rolledBack = ""; #ofClass = null;
 
   constructor() {
     this.copies = table("The copies of the journal", ["server", "role", {text: "action id", number: true},
       {text: "acknowledged", number: true}, {text: "behind by", number: true}, "digest", "same as the primary"].map(head));
     byId("copies").append(this.copies.element);
-    this.calls = table("The newest calls", ["when", "what", "outcome", {text: "balance", number: true}, {text: "action id", number: true},
-      {text: "took", number: true}, "seen on", "request id", "said"].map(head));
-    byId("calls").append(this.calls.element);
     this.hold = make("button", {type: "button", "aria-pressed": "false", text: "Hold still", onclick: () => this.#toggle()});
     this.unusual = make("input", {type: "checkbox", id: "only-unusual", onchange: () => this.wanted?.()});
     this.left = make("span", {class: "soft"});
@@ -54,6 +51,12 @@ export class Journal {
   }
 
   #renderCalls(model) {
+    if (this.#ofClass !== model.servesClass) {
+      this.#ofClass = model.servesClass;
+      this.calls = table("The newest calls", ["when", "what", "outcome", this.#ofClass ? "result" : {text: "balance", number: true},
+        {text: "action id", number: true}, {text: "took", number: true}, "seen on", "request id", "said"].map(head));
+      byId("calls").replaceChildren(this.calls.element);
+    }
     if (this.holding && this.#held === null) { this.#held = [...model.calls]; this.#leftOutAtHold = model.leftOut; }
     let calls = this.holding ? this.#held : model.calls;
     if (this.unusual.checked) calls = calls.filter(call => call.outcome !== "done" || call.again);
@@ -103,7 +106,7 @@ function rolledBack(told, model) {
   const why = `${told.server} had written ${counted(told.count, "entry", "entries")} in epoch ${told.epoch} that no other copy in sync had. ` +
     (told.count === 1 ? "It was confirmed to nobody, and another server led without it, so it went" :
       "They were confirmed to nobody, and another server led without them, so they went") + ` when ${told.server} came back.${cause}`;
-  const lines = told.entries.map(entry => make("li", {text: `action ${number(entry.action_id)}: ${entry.kind ?? "cancelled"} ` +
+  const lines = told.entries.map(entry => make("li", {text: `action ${number(entry.action_id)}: ` + (entry.call ? `${entry.call}, ` : `${entry.kind ?? "cancelled"} `) +
     `${entry.amount === undefined || entry.amount === null ? "" : `${number(entry.amount)}, `}` +
     `${entry.account === undefined || entry.account === null ? "" : `account ${accounts(entry)}, `}request ${shortRequestId(entry.request_id)}`}));
   const left = told.count - told.entries.length;
@@ -123,14 +126,30 @@ function holders(call, model) {
 const accounts = about => about.to === null || about.to === undefined ? `${about.account}` : `${about.account} to ${about.to}`;
 
 function callRow(call, model) {
+  if (model.servesClass) return methodRow(call, model);
   const account = call.account === null || call.account === undefined ? "" : ` account ${accounts(call)}`;
   const what = call.what === "balance" ? "look up" : call.what;
   const amount = call.amount ? ` ${number(call.amount)},` : "";
   return {
-    tone: {done: null, declined: "warn", refused: "warn", in_doubt: "bad"}[call.outcome] ?? null,
+    tone: tone(call),
     texts: [exactTime(call.t), `${what}${amount}${account}`,
       call.again ? `${outcome(call.outcome)}, sent again` : outcome(call.outcome), number(call.balance),
       number(call.action_id), micros(call.took_us), holders(call, model), shortRequestId(call.request_id), call.message ?? ""],
     titles: [null, null, null, null, null, null, null, requestId(call.request_id), null],
   };
 }
+
+const tone = call => ({done: null, declined: "warn", refused: "warn", in_doubt: "bad"}[call.outcome] ?? null);
+
+/** Of a class: the call as one would write it, and what it returned or raised. */
+function methodRow(call, model) {
+  const came = call.error ? "raised" : outcome(call.outcome), result = call.error ?? call.value ?? "–";
+  return {
+    tone: tone(call),
+    texts: [exactTime(call.t), short(call.call ?? call.what), call.again ? `${came}, sent again` : came, short(result),
+      number(call.action_id), micros(call.took_us), holders(call, model), shortRequestId(call.request_id), call.message ?? ""],
+    titles: [null, call.call ?? null, null, result, null, null, null, requestId(call.request_id), null],
+  };
+}
+
+const short = text => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}…`);

@@ -8,12 +8,13 @@ import {byId} from "./elements.js";
 import {Failovers} from "./failovers.js";
 import {Headline, announcement} from "./headline.js";
 import {Journal} from "./journal.js";
+import {Load} from "./load.js";
 import {Misfortunes} from "./misfortunes.js";
 import {Model} from "./model.js";
 import {Rules} from "./rules.js";
 import {Slowest} from "./slowest.js";
 import {Stream} from "./stream.js";
-import {Load, Teller} from "./teller.js";
+import {Teller} from "./teller.js";
 import {Timeline} from "./timeline.js";
 import {Topology} from "./topology.js";
 import {Tour} from "./tour.js";
@@ -33,7 +34,7 @@ const look = (from, until, around) => {
 };
 const parts = [
   {part: headline, everyMs: 0}, {part: new Topology(), everyMs: 50}, {part: new Misfortunes(asking, sentence => headline.announce(sentence)), everyMs: 100},
-  {part: new Teller(asking, own), everyMs: 200}, {part: new Load(asking, own), everyMs: 200},
+  {part: new Teller(asking, own), everyMs: 200}, {part: new Load(asking), everyMs: 200},
   {part: new Journal(), everyMs: 250}, {part: new Tour(own), everyMs: 200}, {part: new Rules(asking), everyMs: 500},
   {part: new Failovers(look), everyMs: 500}, {part: new Slowest(look), everyMs: 1000}, {part: new Usage(), everyMs: 2000},
 ].map(entry => ({...entry, drawn: 0, of: -1}));

@@ -174,6 +174,9 @@ export class Model {
     return (this.views.findLast(view => (view.changed_ms ?? view.t) <= t) ?? this.view)?.primary ?? null;
   }
 
+  /** Whether a class is replicated in the place of accounts. */
+  get servesClass() { return Boolean(this.hello?.serves); }
+
   get view() { return this.state?.view ?? null; }
 
   get servers() { return this.state?.servers ?? []; }

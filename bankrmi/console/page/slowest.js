@@ -25,7 +25,7 @@ export class Slowest {
   #row(call, model) {
     const from = call.t - call.took_us / 1000;
     const by = make("span", {}, `${call.client} `, call.request_id ? make("code", {text: call.request_id}) : "");
-    const what = call.what === "balance" ? "look up" : call.what;
+    const what = call.call ?? (call.what === "balance" ? "look up" : call.what);
     return [micros(call.took_us), moment(exactTime(call.t, 1), () => this.look(from, call.t)), call.operations > 1 ? `${what} of ${number(call.operations)}` : what,
       outcome(call.outcome), by, goingOn(model, from, call.t)];
   }

@@ -78,7 +78,7 @@ export const STEPS = [
     answer: "A program whose answer was lost cannot know whether the money was taken. If it asks again under a new id, it may be taken twice. Under the same id the bank finds the outcome in its journal, and gives the same answer: also after a takeover, for the journal is what is replicated.",
     needs: twoCopies,
     checks: [
-      {words: "a withdrawal or deposit was done", met: seen => teller(seen, call => call.call.what !== "balance")},
+      {words: "a withdrawal or deposit was done", met: seen => teller(seen, call => call.call.changes)},
       {words: "another server leads", met: callsAgain},
       {words: "it was sent again, and the answer was the same", met: seen => otherLeads(seen) && teller(seen, call => call.same === true)},
     ],

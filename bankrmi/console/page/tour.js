@@ -4,11 +4,12 @@
 // Rule 2: a step says first what it needs (two copies, say), so that nobody breaks what is broken already.
 // Rule 3: what it teaches is a question first; the answer is behind it, or shown once the step is done.
 
+import {wordsOf} from "./class_words.js";
 import {byId, make, mark, say} from "./elements.js";
 import {STEPS} from "./steps.js";
 
 export class Tour {
-  #at = 0; #since = Date.now(); #done = new Set(); #met = []; #shown = -1;
+  #at = 0; #since = Date.now(); #done = new Set(); #met = []; #shown = -1; #ofClass = false;
 
   constructor(own) {
     this.own = own;
@@ -44,7 +45,7 @@ export class Tour {
 
   render(model) {
     const step = STEPS[this.#at];
-    if (this.#shown !== this.#at) this.#lay(step);
+    if (this.#shown !== this.#at || this.#ofClass !== model.servesClass) this.#lay(step, model.servesClass);
     const seen = {model, since: this.#since, own: this.own};
     // What was seen stays seen: events that a check looked at may have left the model's bounded lists.
     step.checks.forEach((check, place) => { if (model.state && check.met(seen)) this.#met[place] = true; });
@@ -59,16 +60,14 @@ export class Tour {
     this.#signs();
   }
 
-  #lay(step) {
+  #lay(step, ofClass) {
     this.#shown = this.#at;
-    say(this.title, step.title);
-    say(this.todo, step.todo);
-    say(this.look, step.look);
-    say(this.question, step.question);
-    say(this.answer, step.answer);
+    this.#ofClass = ofClass;
+    const words = wordsOf(step, ofClass);
+    for (const part of ["title", "todo", "look", "question", "answer"]) say(this[part], words[part]);
     this.teaches.open = this.#done.has(this.#at);
-    this.checks.replaceChildren(...step.checks.map(check => make("li", {},
-      make("span", {class: "sign", "aria-hidden": "true"}), make("span", {text: check.words}), " ", make("span", {class: "unseen"}))));
+    this.checks.replaceChildren(...words.checks.map(check => make("li", {},
+      make("span", {class: "sign", "aria-hidden": "true"}), make("span", {text: check}), " ", make("span", {class: "unseen"}))));
     mark(this.back, "aria-disabled", this.#at === 0 ? "true" : null);
     mark(this.next, "aria-disabled", this.#at === STEPS.length - 1 ? "true" : null);
   }

@@ -29,7 +29,7 @@ from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.stopped_directory import alone_in
 
-__all__ = ["DATABASE", "copy_files", "damaged", "read_copies"]
+__all__ = ["DATABASE", "copy_files", "damaged", "names_of", "read_copies"]
 
 DATABASE = "bank.db"
 """In the data directory of a server."""
@@ -54,18 +54,26 @@ def read_copies(directories: Sequence[Path], ledger: Mapping[int, int]) -> Itera
     Raises ConfigurationError if a directory is not that of a stopped server, or if none has a whole journal;
     OperationFailed if its database is damaged.
     """
-    resolved = [directory.resolve() for directory in directories]
-    names = [one.name for one in resolved]
     with ExitStack() as stack:
         opened = []
-        for directory, path in zip(directories, resolved, strict=True):
-            if resolved.count(path) > 1:
-                raise ConfigurationError(f"the data directory {directory} is given twice")
-            name = path.name if names.count(path.name) == 1 else str(directory)
+        for name, directory in zip(names_of(directories), directories, strict=True):
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             opened.append(_open(name, directory, scratch, ledger, stack))
         whole = next((one for one in opened if not one.journal.anchor.action_id), None)
         yield [_copy(one, whole) for one in opened]
+
+
+def names_of(directories: Sequence[Path]) -> list[str]:
+    """Return what to call the copies in these; raises ConfigurationError if one is given twice."""
+    resolved = [directory.resolve() for directory in directories]
+    for directory, path in zip(directories, resolved, strict=True):
+        if resolved.count(path) > 1:
+            raise ConfigurationError(f"the data directory {directory} is given twice")
+    names = [path.name for path in resolved]
+    return [
+        name if names.count(name) == 1 else str(directory)
+        for name, directory in zip(names, directories, strict=True)
+    ]
 
 
 def _open(name: str, directory: Path, scratch: Path, ledger: Mapping[int, int], stack: ExitStack) -> _Opened:

@@ -1,7 +1,8 @@
 """What clients of a service asked and were told, in files: written call by call, and read back.
 
-A file is a row of packed values: ("invoke", client, number, at_ns, kind, request, call) and
-("complete", client, number, at_ns, outcome).
+A file is a row of packed values: first ("clock", unix_ns), the time of day at zero of the clock that `at_ns`
+are of, the same for all processes of a machine; then ("invoke", client, number, at_ns, kind, request, call)
+and ("complete", client, number, at_ns, outcome).
 
 Rule 1: a call is written down before it is sent.
 Rule 2: the last value of a file may be half-written: its client was killed. Then the call has no completion,
@@ -13,7 +14,8 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,19 @@ from bankrmi.robustness.checker.recording import outcome_of_error
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import RAISED
-from bankrmi.service.declaring import Description
+from bankrmi.service.declaring import Description, Method
 
-__all__ = ["OUTCOME", "QUERY", "SUFFIX", "UPDATE", "CallRecorder", "outcome_of_answer", "read_calls"]
+__all__ = [
+    "OUTCOME",
+    "QUERY",
+    "SUFFIX",
+    "UPDATE",
+    "CallRecorder",
+    "RecordedCalls",
+    "call_files",
+    "outcome_of_answer",
+    "read_calls",
+]
 
 SUFFIX = ".calls"
 UPDATE, QUERY, OUTCOME = "update", "query", "outcome"
@@ -46,6 +58,12 @@ _CALL_AT_MOST = 1 << 20
 """Bytes of one value: a call takes 256 KiB."""
 
 _DONE = "done"
+_CLOCK = "clock"
+_MALFORMED = (
+    *(ValueError, TypeError, LookupError, AttributeError, BankError),
+    msgpack.UnpackException,
+)
+"""What comes of reading what somebody else has written."""
 
 
 class CallRecorder:
@@ -54,6 +72,7 @@ class CallRecorder:
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         self._numbers = itertools.count(1)
+        self._write((_CLOCK, time.time_ns() - time.monotonic_ns()))
 
     def invoke(self, client: str, kind: str, request: str | None, wanted: WantedCall | None) -> int:
         """Write down what is about to be asked; return its number."""
@@ -124,15 +143,45 @@ def _unpacked(told: list[Any]) -> Outcome:
     return UnknownOutcome()
 
 
-def read_calls(folder: Path, description: Description) -> list[HistoryCall]:
-    """Return the calls in all files of a folder; raises ConfigurationError if one cannot be read."""
-    calls: list[HistoryCall] = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+@dataclass(slots=True)
+class RecordedCalls:
+    """What clients have written down."""
+
+    calls: list[HistoryCall] = field(default_factory=list)
+    unix_ns_at_zero: int | None = None
+    """The time of day at zero of the clock that their times are of; None: no file says it."""
+
+
+def call_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files of a history: those that are named, and those in the folders that are.
+
+    Raises ConfigurationError if there are none, or one is named twice.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for file in sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]:
+            if found.setdefault(file.resolve(), path) is not path:
+                raise ConfigurationError(f"the history {file} is given twice")
+    if not found:
+        raise ConfigurationError(
+            f"no history is in {', '.join(map(str, paths))}: the calls of a class are in files *{SUFFIX}"
+        )
+    return list(found)
+
+
+def read_calls(files: Sequence[Path], description: Description) -> RecordedCalls:
+    """Return the calls in all files; raises ConfigurationError if one cannot be read."""
+    recorded = RecordedCalls()
+    for path in files:
         try:
-            calls += _calls(_values(path), description)
-        except (ValueError, TypeError, KeyError, OSError, BankError) as error:
-            raise ConfigurationError(f"the history {path} cannot be read: {error}") from error
-    return calls
+            _read(_values(path), description, recorded)
+        except OSError as error:
+            raise ConfigurationError(f"the history {path} cannot be read: {error.strerror}") from error
+        except _MALFORMED as error:
+            raise ConfigurationError(
+                f"{path} is no history of calls of {description.name}, as its clients write it ({error})"
+            ) from error
+    return recorded
 
 
 def _values(path: Path) -> Iterator[list[Any]]:
@@ -143,18 +192,24 @@ def _values(path: Path) -> Iterator[list[Any]]:
             yield from unpacker
 
 
-def _calls(values: Iterable[list[Any]], description: Description) -> Iterator[HistoryCall]:
+def _read(values: Iterable[list[Any]], description: Description, recorded: RecordedCalls) -> None:
     """Put the two values of each call together."""
     invoked: dict[tuple[str, int], list[Any]] = {}
-    for event, client, number, *more in values:
+    for event, *told in values:
+        if event == _CLOCK:
+            [recorded.unix_ns_at_zero] = told
+            continue
+        client, number, *more = told
         if event == "invoke":
             invoked[client, number] = more
         else:
-            at_ns, told = more
+            at_ns, outcome = more
             asked = invoked.pop((client, number))
-            yield _call(client, number, asked, at_ns, _unpacked(told), description)
-    for (client, number), asked in invoked.items():
-        yield _call(client, number, asked, None, UnknownOutcome(), description)
+            recorded.calls.append(_call(client, number, asked, at_ns, _unpacked(outcome), description))
+    recorded.calls += [
+        _call(client, number, asked, None, UnknownOutcome(), description)
+        for (client, number), asked in invoked.items()
+    ]
 
 
 def _call(
@@ -166,7 +221,7 @@ def _call(
     description: Description,
 ) -> HistoryCall:
     invoked_ns, kind, request, call = asked
-    wanted = None if call is None else WantedCall(description.methods[call[0]], call[1], call[2])
+    wanted = None if call is None else WantedCall(_method(call[0], description), call[1], call[2])
     session, _, sequence = (request or "").rpartition(":")
     return HistoryCall(
         client=client,
@@ -179,3 +234,10 @@ def _call(
         query=wanted if kind == QUERY else None,
         outcome=outcome,
     )
+
+
+def _method(name: str, description: Description) -> Method:
+    method = description.methods.get(name)
+    if method is None:
+        raise ValueError(f"there is a call of {name!r:.80}, which is no method of it")
+    return method

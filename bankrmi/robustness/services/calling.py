@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bankrmi import config
-from bankrmi.client.async_service_client import AsyncServiceClient
+from bankrmi.client.async_service_client import WholeAnswers
 from bankrmi.client.requests import Request
 from bankrmi.client.service_requests import asked_outcome_of_call, declared_error, queried, updated
 from bankrmi.errors import BankError, ServiceError, Unsettled
@@ -50,27 +50,13 @@ _QUERIES_KEPT = 64
 _QUERIES_TO_REPEAT = 4
 
 
-class _Client(AsyncServiceClient):
-    """The production client, which hands over whole answers: with action ids."""
-
-    async def whole(self, request: Request) -> dict[str, Any]:
-        """Return the answer as it is, if it can be the answer."""
-
-        def read(answer: Any, sent_as: str | None) -> Any:
-            request.read(answer, sent_as)
-            return answer
-
-        answer: dict[str, Any] = await self._perform(request._replace(read=read))
-        return answer
-
-
 class _Caller:
     """One session: one call after the other."""
 
     def __init__(
         self,
         name: str,
-        client: _Client,
+        client: WholeAnswers,
         recorder: CallRecorder,
         found: FoundService,
         order: ClientOrder,
@@ -176,7 +162,7 @@ async def _work(order: ClientOrder) -> None:
     found = found_service(order.serves, Path(order.folder), order.workload or None)
     recorder = CallRecorder(Path(order.history))
     configuration = config.load(Path(order.configuration), insecure=order.insecure)
-    async with _Client(found.description, configuration) as client:
+    async with WholeAnswers(found.description, configuration) as client:
         names = [f"{order.client}.{number}" for number in range(1, order.sessions + 1)]
         callers = [_Caller(name, client, recorder, found, order) for name in names]
         with reported(lambda: [caller.progress for caller in callers]):

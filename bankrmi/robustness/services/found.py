@@ -21,7 +21,7 @@ from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.service.declaring import Description
 from bankrmi.service.loading import load
 
-__all__ = ["FoundService", "found_service"]
+__all__ = ["FoundService", "found_model", "found_service"]
 
 _USUAL_NAME = "workload"
 
@@ -51,7 +51,7 @@ def found_service(
     module = target.partition(":")[0]
     name = _USUAL_NAME if workload is None else workload
     found = _look(module, name, "workload", must=workload is not None)
-    made = None if model is None else _look(module, model, "model", must=True)
+    made = found_model(target, model)
     script: CallScript = any_calls(description) if found is None else found
     ServiceByItself(description, made)
     return FoundService(
@@ -62,6 +62,11 @@ def found_service(
         model=made,
         script_name="" if found is None else name,
     )
+
+
+def found_model(target: str, model: str | None) -> ModelMaker | None:
+    """Return what a class is held against; None: itself.  Raises ConfigurationError if it is not there."""
+    return None if model is None else _look(target.partition(":")[0], model, "model", must=True)
 
 
 def _look(module: str, name: str, what: str, *, must: bool) -> Callable[..., Any] | None:

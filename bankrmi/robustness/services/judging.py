@@ -22,7 +22,9 @@ from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import Called, Raised
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["difference_in_words", "judge_calls", "read_outcome"]
+__all__ = ["difference_in_words", "judge_calls", "read_outcome", "some_queries"]
+
+_QUERIES_AT_LAST = 200
 
 Noted = Callable[[int, Called, CallOutcome], None]
 
@@ -126,3 +128,12 @@ def _row(row: tuple[Any, ...]) -> str:
 def read_outcome(answer: Any) -> CallOutcome:
     """Return the answer of a copy to a query as a client sees it."""
     return CallOutcome.of(answer) if isinstance(answer, Raised) else CallOutcome.returned(answer.value)
+
+
+def some_queries(calls: Sequence[HistoryCall]) -> list[WantedCall]:
+    """Return the first queries that were asked, each once."""
+    found: dict[WantedCall, None] = {}
+    for call in calls:
+        if call.is_read and len(found) < _QUERIES_AT_LAST:
+            found[call.query] = None
+    return list(found)

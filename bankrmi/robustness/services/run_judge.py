@@ -9,18 +9,15 @@ from bankrmi.errors import BankError
 from bankrmi.robustness.chaos.summing_up import Judged, RunFacts, judged_as, nothing_judged, noting_epochs
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.services.by_itself import ServiceByItself
-from bankrmi.robustness.services.call_history import QUERY, read_calls
+from bankrmi.robustness.services.call_history import QUERY, call_files, read_calls
 from bankrmi.robustness.services.found import FoundService
-from bankrmi.robustness.services.judging import judge_calls
+from bankrmi.robustness.services.judging import judge_calls, some_queries
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.service_disks import read_service_copies
-from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.robustness.simulator.workload import MethodCounts
 from bankrmi.service.calls import Called
 
 __all__ = ["ServiceJudge"]
-
-_QUERIES_AT_LAST = 200
 
 
 class ServiceJudge:
@@ -33,7 +30,7 @@ class ServiceJudge:
 
     def calls(self, facts: RunFacts) -> Sequence[HistoryCall]:
         """Return all calls of all clients."""
-        return read_calls(facts.directory / "history", self._found.description)
+        return read_calls(call_files([facts.directory / "history"]), self._found.description).calls
 
     def judged(self, facts: RunFacts, calls: Sequence[HistoryCall]) -> Judged:
         """Hold them against the copies that are evidence."""
@@ -50,7 +47,7 @@ class ServiceJudge:
                     copies,
                     journals,
                     model,
-                    queries=_some_queries(calls),
+                    queries=some_queries(calls),
                     begin_ns=facts.finished.started_ns,
                     noted=self._note,
                     unix_ns_at_zero=facts.unix_ns_at_zero,
@@ -68,12 +65,3 @@ class ServiceJudge:
             results = getattr(call.outcome, "results", ())
             if call.kind == QUERY and results:
                 self._note(0, call.query.called, results[0].value)
-
-
-def _some_queries(calls: Sequence[HistoryCall]) -> list[WantedCall]:
-    """Return the first queries that were asked, each once."""
-    found: dict[WantedCall, None] = {}
-    for call in calls:
-        if call.kind == QUERY and len(found) < _QUERIES_AT_LAST:
-            found[call.query] = None
-    return list(found)

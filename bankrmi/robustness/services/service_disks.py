@@ -11,7 +11,7 @@ import apsw
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import Position, Record
-from bankrmi.robustness.checker.disks import DATABASE, copy_files, damaged
+from bankrmi.robustness.checker.disks import DATABASE, copy_files, damaged, names_of
 from bankrmi.robustness.checker.verdict import Copy
 from bankrmi.service.declaring import Description
 from bankrmi.service.machine import ServiceMachine
@@ -38,7 +38,11 @@ def read_service_copies(
         for directory in directories:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             journals.append(_open(directory, scratch, description, stack))
-        copies = [_copy(directory, journal) for directory, journal in zip(directories, journals, strict=True)]
+        names = names_of(directories)
+        copies = [
+            _copy(name, directory, journal)
+            for name, directory, journal in zip(names, directories, journals, strict=True)
+        ]
         yield copies, journals
 
 
@@ -52,7 +56,8 @@ def _open(directory: Path, scratch: Path, description: Description, stack: ExitS
     try:
         held = served_class(database)
         if held != description.name:
-            raise ConfigurationError(f"{directory} holds the state of {held}, and not of {description.name}")
+            what = "the accounts of a bank" if held is None else f"the state of {held}"
+            raise ConfigurationError(f"{directory} holds {what}, and not the state of {description.name}")
         return SqliteJournal(
             database,
             ServiceMachine(description),
@@ -63,11 +68,11 @@ def _open(directory: Path, scratch: Path, description: Description, stack: ExitS
         raise damaged(directory, error) from error
 
 
-def _copy(directory: Path, journal: SqliteJournal) -> Copy:
+def _copy(name: str, directory: Path, journal: SqliteJournal) -> Copy:
     if journal.opening is None:
         raise ConfigurationError(f"the server of {directory} was never opened: it holds nothing")
     opening = Position(0, 0, journal.opening)
-    return Copy(name=directory.name, opening=opening, records=_records(directory, journal), values={})
+    return Copy(name=name, opening=opening, records=_records(directory, journal), values={})
 
 
 def _records(directory: Path, journal: SqliteJournal) -> Iterator[Record]:

@@ -36,12 +36,13 @@ from bankrmi.robustness.services.conversations import CallScript, Conversation
 from bankrmi.robustness.services.judging import difference_in_words, judge_calls, read_outcome
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
-from bankrmi.robustness.services.wanted import WantedCall, call_in_words
+from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.robustness.simulator.workload import MethodCounts, MigratingHost, Workload
 from bankrmi.server.migrating import Migrations
 from bankrmi.server.service_object import ServiceObject
 from bankrmi.service.calls import Called, Raised, called, result_of
 from bankrmi.service.declaring import MIGRATION, Description, Method
+from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
 from bankrmi.storage.journal import SqliteJournal

@@ -12,11 +12,9 @@ from typing import Any
 from bankrmi.replication.record import unpacked
 from bankrmi.service.calls import Called, called, packed_call
 from bankrmi.service.declaring import Description, Method
+from bankrmi.service.in_words import call_in_words, value_in_words
 
-__all__ = ["AskedCall", "CallMaker", "WantedCall", "call_in_words", "in_version", "operation_in_words"]
-
-_WORDS_AT_MOST = 200
-_ARGUMENT_AT_MOST = 80
+__all__ = ["AskedCall", "CallMaker", "WantedCall", "in_version", "operation_in_words"]
 
 
 class AskedCall(Called):
@@ -63,25 +61,12 @@ class WantedCall:
         return f"<{self}>"
 
 
-def call_in_words(call: Called) -> str:
-    """Return a call as one would write it, and not too long."""
-    shown = [_short(value) for value in call.args]
-    shown += [f"{name}={_short(value)}" for name, value in call.kwargs.items()]
-    words = f"{call.method}({', '.join(shown)})"
-    return words if len(words) <= _WORDS_AT_MOST else f"{words[: _WORDS_AT_MOST - 4]}...)"
-
-
-def _short(value: object) -> str:
-    words = repr(value)
-    return words if len(words) <= _ARGUMENT_AT_MOST else f"{words[: _ARGUMENT_AT_MOST - 3]}..."
-
-
 def operation_in_words(operation: Any) -> str:
     """Return an operation of a record likewise."""
     try:
         return call_in_words(called(operation))
     except ValueError:
-        return _short(operation)
+        return value_in_words(operation)
 
 
 class CallMaker:

@@ -143,7 +143,7 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option(
     "--services",
     is_flag=True,
-    help="Instead of the bank: in each world a class that is made up, with methods, exceptions and migrations.",
+    help="Instead of the bank: in each world a class that is made up: methods, exceptions and migrations.",
 )
 @workload_option
 @model_option

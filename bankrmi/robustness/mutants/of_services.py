@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import apsw
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication import following, groups
+from bankrmi.replication import following
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.robustness.services.seeds import DURATION_MS, made_up_workload
@@ -124,14 +124,6 @@ MUTANTS = (
         rule="S6",
         goes_wrong="a migration that is proposed once more is done once more, on what the first one has left",
         patches=(Patch(machine, "_check_version", _whatever_its_version),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
-    ),
-    Mutant(
-        name="decide-before-a-migration-is-acknowledged",
-        rule="S6",
-        goes_wrong="what comes after a migration is decided with it, and that cannot be taken back any more",
-        patches=(Patch(groups, "MIGRATIONS", "~nothing-"),),
         workload_of=made_up_workload,
         duration_ms=DURATION_MS,
     ),

@@ -24,8 +24,8 @@ from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.service.calls import Called, called
 from bankrmi.service.declaring import migration_name
-from bankrmi.storage.state_machine import Moment
 from bankrmi.service.in_words import call_in_words
+from bankrmi.storage.state_machine import Moment
 from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
 __all__ = ["CallCheck", "CallReplay", "outcome_of"]

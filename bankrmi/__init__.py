@@ -5,7 +5,7 @@
         bank.transfer(2, 3, 10)
         bank.submit([bankrmi.Withdraw(2, 10), bankrmi.Deposit(3, 100)])
 
-And to those who replicate a class of their own: `Service`, `ObjectService`, `update`, `query`
+And to those who replicate a class of their own: `Service`, `ObjectService`, `Uses`, `update`, `query`
 (docs/your-own-class.md).
 
 The errors are in `bankrmi.errors`, the same for asyncio in `bankrmi.aio`.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bankrmi.replication.sessions import new_session
     from bankrmi.service.declaring import Service, query, update
     from bankrmi.service.objects import ObjectService
+    from bankrmi.service.using import Uses
 
 __all__ = [
     "BankClient",
@@ -37,6 +38,7 @@ __all__ = [
     "StatementEntry",
     "Total",
     "Transfer",
+    "Uses",
     "Withdraw",
     "__version__",
     "connect",
@@ -59,6 +61,7 @@ _HOMES = {
     "StatementEntry": "bankrmi.bank.statements",
     "Total": "bankrmi.bank.statements",
     "Transfer": "bankrmi.bank.operations",
+    "Uses": "bankrmi.service.using",
     "Withdraw": "bankrmi.bank.operations",
     "connect": "bankrmi.client",
     "new_session": "bankrmi.replication.sessions",

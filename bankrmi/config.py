@@ -276,6 +276,8 @@ def _impossible(settings: ConfigSettings) -> Iterator[Mistake]:
         yield from _impossible_with_an_engine(settings)
     if settings.serves is not None:
         yield from _impossible_for_a_class(settings.journal, settings.limits)
+    if isinstance(settings.serves, dict):
+        yield from _impossible_names(settings.serves, settings.service)
     yield from _impossible_sizes(settings.limits)
     yield from _impossible_loads(settings.limits)
     yield from _impossible_answers(settings.limits)
@@ -294,6 +296,25 @@ def _impossible_with_an_engine(settings: ConfigSettings) -> Iterator[Mistake]:
         if getattr(settings, name) != usual:
             yield Mistake(
                 key=(name,), others=(("engine",),), message=f"{name} {why}: leave it out, or engine"
+            )
+
+
+def _impossible_names(serves: Mapping[str, str], home: str) -> Iterator[Mistake]:
+    """Yield what of the names of several services does not fit together."""
+    if home not in serves:
+        yield Mistake(
+            key=("service",),
+            others=(("serves",),),
+            message=f"service is {home}, and must be one of those below serves ({', '.join(serves)}): the "
+            "one that was there first",
+        )
+    names: dict[str, str] = {}
+    for name in serves:
+        other = names.setdefault(name.lower(), name)
+        if other != name:
+            yield Mistake(
+                key=("serves", name),
+                message=f"{other} and {name} are the same but for capitals, and so would their tables be",
             )
 
 

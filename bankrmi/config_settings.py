@@ -35,6 +35,7 @@ __all__ = [
     "checked_bound_address",
     "checked_served_class",
     "checked_server_name",
+    "home_service",
     "is_every_address",
     "is_loopback",
     "one_endpoint",
@@ -55,6 +56,7 @@ _TAKEN_NAMES = frozenset({"log", "nameserver", "witness"})
 # What may stand in a server's place in `bankrmi server ...`.
 _COMMANDS = frozenset({"add", "move", "remove"})
 _LONGEST_TARGET = 200
+_SERVICES_AT_MOST = 32
 _MEMBERS_AT_MOST = 9
 _PREFIX = re.compile(r"/([!-.0-~]+/)*")  # Printable ASCII without blanks, in parts that end with a slash.
 _LONGEST_PREFIX = 100
@@ -221,11 +223,27 @@ def _checked_prefix(prefix: str) -> str:
     return prefix
 
 
+def _serves_what(value: object) -> str:
+    return "[bank]" if value is None else "[classes]" if isinstance(value, dict) else "[class]"
+
+
+def home_service(serves: object) -> str:
+    """Return which service is the first one, where the file does not say it."""
+    return next(iter(serves), "account") if isinstance(serves, dict) else "account"
+
+
 _Address = Annotated[str, AfterValidator(checked_address)]
 _BoundAddress = Annotated[str, AfterValidator(checked_bound_address)]
 _Name = Annotated[str, AfterValidator(_checked_name)]
 _DatabaseUrl = Annotated[str, AfterValidator(checked_database_url)]
 _ServedClass = Annotated[str, AfterValidator(checked_served_class)]
+_Served = dict[_Name, _ServedClass]
+_Serves = Annotated[
+    Annotated[None, Tag("[bank]")]
+    | Annotated[_ServedClass, Tag("[class]")]
+    | Annotated[_Served, Field(min_length=1, max_length=_SERVICES_AT_MOST), Tag("[classes]")],
+    Discriminator(_serves_what),
+]
 _ServerName = Annotated[str, AfterValidator(checked_server_name)]
 _Duration = Annotated[int, Field(ge=1, le=LONGEST_MS)]
 _Margin = Annotated[int, Field(ge=0, le=LONGEST_MS)]
@@ -451,10 +469,14 @@ _Keeper = Annotated[
 class ConfigSettings(_Checked):
     """The content of `config.yaml`; the shipped file explains each key."""
 
-    service: _Name = "account"
-    """What clients ask for: the attribute `service:account`."""
-    serves: _ServedClass | None = None
-    """Which class is replicated, as `module:Class`. None: the accounts of a bank."""
+    serves: _Serves = None
+    """Which class is replicated, as `module:Class`; or several, indented below it, each by its name. None:
+    the accounts of a bank.
+    """
+    service: _Name = Field(default_factory=lambda known: home_service(known.get("serves")))
+    """What clients ask for: the attribute `service:account`. Of several services it is the first one: under
+    its name the view is kept.
+    """
     engine: _DatabaseUrl | None = Field(default=None, repr=False)
     """The database that keeps the accounts: `postgresql://user:password@host:port/database`. None: the
     servers keep them.
@@ -510,6 +532,27 @@ class ConfigSettings(_Checked):
     """How large a log file becomes."""
     limits: LimitSettings = LimitSettings()
     """What a server takes from others."""
+
+    @property
+    def services(self) -> dict[str, str]:
+        """The classes that are replicated, by the names of the services, the first one first; none for a
+        bank."""
+        if not isinstance(self.serves, dict):
+            return {} if self.serves is None else {self.service: self.serves}
+        return {self.service: self.serves[self.service]} | self.serves
+
+    @property
+    def has_several(self) -> bool:
+        """Whether there is more than one service."""
+        return len(self.services) > 1
+
+    @property
+    def serves_in_words(self) -> str:
+        """What is replicated, for people."""
+        named = self.services
+        if not self.has_several:
+            return next(iter(named.values()), "the accounts of a bank")
+        return ", ".join(f"{name} ({target})" for name, target in named.items())
 
     @property
     def witness_address(self) -> Address | None:

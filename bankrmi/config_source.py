@@ -30,7 +30,7 @@ _SHOWN_CHARACTERS = 80
 _BARE_IPV6 = re.compile(r"(?<![\"'])\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]:[0-9]")
 
 _OF_ETCD = "[etcd]"
-_MARKS = ("[key]", "[address]", _OF_ETCD)
+_MARKS = ("[key]", "[address]", "[class]", "[classes]", "[bank]", _OF_ETCD)
 _SECRETS = ("password",)
 
 Key = tuple[str | int, ...]

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import settings
 
-from bankrmi.rmi.complaints import Complaints, complaints
+from bankrmi.__main__ import _import_structlog
+
+_import_structlog()  # Without rich, as our processes do: a traceback in colour takes half a second.
+
+from bankrmi.rmi.complaints import Complaints, complaints  # noqa: E402 - after the line above
+from tests.examples import USUAL_EXAMPLES  # noqa: E402
 
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
-settings.register_profile("bankrmi", deadline=None, print_blob=True, max_examples=60)
+settings.register_profile("bankrmi", deadline=None, print_blob=True, max_examples=USUAL_EXAMPLES)
 settings.register_profile("thorough", settings.get_profile("bankrmi"), max_examples=2000)
 settings.load_profile("bankrmi")
 
@@ -61,13 +68,43 @@ _LONG_SECONDS = 1800
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make long what is beyond the first parameters of a test; have the longest ones begin first."""
     seen: Counter[str] = Counter()
+    pairs: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
+        test = item.nodeid.partition("[")[0]
         mark = item.get_closest_marker("but_first_long")
         if mark is not None:
-            test = item.nodeid.partition("[")[0]
             seen[test] += 1
             if seen[test] > mark.args[0]:
                 item.add_marker(pytest.mark.long)
+        if item.get_closest_marker("each_value_once"):
+            pairs[test].append(item)
+    for tries in pairs.values():
+        for item in _with_a_value_tried_before(tries):
+            item.add_marker(pytest.mark.long)
+    for item in items:
         if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_LONG_SECONDS))
     items.sort(key=lambda item: not item.nodeid.startswith(_BEGIN_FIRST))
+
+
+def pytest_collection_finish() -> None:
+    """What is here by now stays: when a test has garbage collected, only what tests made is looked at."""
+    gc.freeze()
+
+
+def _with_a_value_tried_before(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Return those of a test that it can do without, as long as each value of each parameter is tried."""
+    left, tried = list(items), set[tuple[str, int]]()
+    for is_worth_it in (all, any):  # Those first that are new in everything: that takes the fewest.
+        for item in list(left):
+            values = _values_of(item)
+            if is_worth_it(value not in tried for value in values):
+                left.remove(item)
+                tried.update(values)
+    return left
+
+
+def _values_of(item: pytest.Item) -> list[tuple[str, int]]:
+    """Return which value each parameter of a test has; a value is the object that stands in its list."""
+    assert isinstance(item, pytest.Function)
+    return [(name, id(value)) for name, value in item.callspec.params.items()]

@@ -24,12 +24,17 @@ from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Block, Different, co
 
 DEADLINE_S = 120.0
 POLL_S = 0.05
+BETWEEN_COMMANDS_S = 0.2
+"""A command that is run until it prints what is wanted takes time from what it waits for."""
 SHELL = ("bash", "--norc")
 
 
-def surroundings() -> dict[str, str]:
-    """Return the environment in which `bankrmi` is a command, as after `source .venv/bin/activate`."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+def surroundings(*before: Path) -> dict[str, str]:
+    """Return the environment in which `bankrmi` is a command, as after `source .venv/bin/activate`.
+
+    Commands that are in the folders `before` are those instead.
+    """
+    path = ":".join(map(str, (*before, Path(sys.executable).parent, os.environ["PATH"])))
     return os.environ | {"PATH": path, "NO_COLOR": "1"}
 
 
@@ -37,13 +42,21 @@ class Shell:
     """One shell, for all commands."""
 
     def __init__(
-        self, folder: Path, command: Sequence[str] = SHELL, *, inherited: tuple[int, ...] = ()
+        self,
+        folder: Path,
+        command: Sequence[str] = SHELL,
+        *,
+        inherited: tuple[int, ...] = (),
+        before: Sequence[Path] = (),
     ) -> None:
-        """`command` starts the shell, and may begin with what starts it elsewhere."""
+        """`command` starts the shell, and may begin with what starts it elsewhere.
+
+        Commands that are in the folders `before` are those instead of what is installed.
+        """
         self._shell = subprocess.Popen(
             command,
             cwd=folder,
-            env=surroundings(),
+            env=surroundings(*before),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,15 +123,20 @@ class Terminal:
 class Reader(doctest.OutputChecker):
     """Somebody who does all that pages show, one after the other, and looks whether the same comes of it."""
 
-    def __init__(self, folder: Path, addresses: Sequence[str], more: str = "") -> None:
-        """`addresses` stand for those of the pages; `more` is added to what configures a service."""
+    def __init__(
+        self, folder: Path, addresses: Sequence[str], more: str = "", *, before: Sequence[Path] = ()
+    ) -> None:
+        """`addresses` stand for those of the pages; `more` is added to what configures a service.
+
+        Commands that are in the folders `before` are those instead of what is installed.
+        """
         self._folder = folder
         self._ours = list(zip((*ADDRESSES, *SERVICE_ADDRESSES), addresses, strict=True))
         self._more = more
         self._known: dict[str, str] = {}
         self._names: dict[str, Any] = {}
         self._open = ExitStack()
-        self._shell = Shell(folder)
+        self._shell = Shell(folder, before=before)
         self._open.callback(self._shell.close)
         self._terminal: Terminal | None = None  # The one that was started last.
         self._bank: Terminal | None = None
@@ -185,6 +203,7 @@ class Reader(doctest.OutputChecker):
             except Different as difference:
                 if command != "bankrmi status" or time.monotonic() > deadline:
                     raise Different(f"{command} prints {printed}: {difference}") from None
+                time.sleep(BETWEEN_COMMANDS_S)
             else:
                 return
 

@@ -705,3 +705,37 @@ def test_the_journal_of_a_class_is_kept_whole(tmp_path: Path) -> None:
     text = f"{PLAIN}serves: inventory:Inventory\njournal:\n  keep_days: 2\n"
     [line] = refusal(tmp_path, text)
     assert line.startswith("config.yaml line 7: keep_days shortens a bank's journal; that of a class")
+
+
+SEVERAL = f"{PLAIN}serves:\n  stock: shop:Stock\n  orders: shop:Orders\n"
+
+
+def test_several_classes_are_served_each_under_its_name(tmp_path: Path) -> None:
+    several = load(written(tmp_path, SEVERAL))
+    assert several.services == {"stock": "shop:Stock", "orders": "shop:Orders"}
+    assert (several.service, several.has_several) == ("stock", True), "the first one gives its name"
+    named = load(written(tmp_path, f"{SEVERAL}service: orders\n"))
+    assert list(named.services) == ["orders", "stock"], "it is the one that was there first"
+    alone = load(written(tmp_path, f"{PLAIN}serves: shop:Stock\nservice: stock\n"))
+    assert (alone.services, alone.has_several) == ({"stock": "shop:Stock"}, False)
+    assert load(written(tmp_path, PLAIN)).services == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (
+            "service: shelf\n",
+            "line 8: service is shelf, and must be one of those below serves (stock, orders)",
+        ),
+        ("  Stock: shop:Stock\n", "line 8: stock and Stock are the same but for capitals"),
+        ("  a.b: shop:Stock\n", "line 8: 'a.b' is not a name"),
+        ("  other: shop\n", "line 8: 'shop' is not a class that can be served"),
+    ],
+)
+def test_names_of_several_services_are_looked_at(tmp_path: Path, more: str, line: str) -> None:
+    [said] = refusal(tmp_path, f"{SEVERAL}{more}")
+    assert said.startswith(f"config.yaml {line}"), said
+    assert refusal(tmp_path, f"{PLAIN}serves: {{}}\n") == [
+        "config.yaml line 5: serves must name at least one"
+    ]

@@ -25,7 +25,7 @@ RULES = [
     *(f"V{number}" for number in range(1, 14)),
     *(f"R{number}" for number in range(1, 6)),
     *(f"O{number}" for number in range(1, 6)),
-    *(f"S{number}" for number in range(1, 8)),
+    *(f"S{number}" for number in range(1, 9)),
     *(f"J{number}" for number in range(1, 4)),
     *(f"F{number}" for number in range(1, 4)),
     *(f"W{number}" for number in range(1, 5)),

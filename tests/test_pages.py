@@ -13,12 +13,15 @@ Rule 1: `…` on a line of its own stands for any lines.
 Rule 2: a pid or an id may be another one than on the page, but then it is the same other one everywhere.
         Times and dates may be any.  Addresses are those of this test.
 Rule 3: `bankrmi status` is asked again until it says what the page says: it shows what goes on by itself.
+Rule 4: what README.md shows is started as its reader starts it; commands of the other pages start warm
+        (`warm_commands`).
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,7 @@ from tests.pages import (
 )
 from tests.reader import Reader
 from tests.system.ports import own_addresses
+from tests.warm_commands import warm_commands
 
 PATIENT = "lease_ms: 6000\ncheckpoint_timeout_ms: 5000\n"
 """Of a configuration that a page shows."""
@@ -67,7 +71,10 @@ def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(tmp_path)  # As it is for who starts `python` in that folder.
     monkeypatch.delitem(sys.modules, "counter", raising=False)
     count = len(ADDRESSES) + len(SERVICE_ADDRESSES)
-    with own_addresses(count) as addresses, Reader(tmp_path, addresses, PATIENT) as reader:
+    with ExitStack() as opened:
+        addresses = opened.enter_context(own_addresses(count))
+        before = [] if names == ["README.md"] else [opened.enter_context(warm_commands(tmp_path / ".bin"))]
+        reader = opened.enter_context(Reader(tmp_path, addresses, PATIENT, before=before))
         shipped = (ROOT / "config.yaml").read_text()
         for theirs, ours in zip(ADDRESSES, addresses, strict=False):
             assert theirs in shipped

@@ -26,6 +26,7 @@ from tests.warm_interpreter import HEEDED, Order
 
 __all__ = ["Popen", "fork"]
 
+_ROOT = Path(__file__).parent.parent
 _PR_SET_CHILD_SUBREAPER = 36
 _READ_BY_THE_INTERPRETER = ("PYTHON", "PYRO_", "LC_", "LANG", "COVERAGE_", "MALLOC_", "LD_")
 _OURS = ("bankrmi", "tests")
@@ -154,6 +155,7 @@ def _read_by_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name.startswith(_READ_BY_THE_INTERPRETER)
         and name != "PYTHONUNBUFFERED"  # `warm_interpreter` does what it says.
+        and (name, value) != ("PYTHONPATH", str(_ROOT))  # It finds the code there by itself.
     }
 
 
@@ -183,7 +185,7 @@ def _new_interpreter() -> _Interpreter:
             subprocess.Popen(
                 [sys.executable, "-m", "tests.warm_interpreter", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
-                cwd=Path(__file__).parent.parent,
+                cwd=_ROOT,
             )
         )
     return _Interpreter(ours)

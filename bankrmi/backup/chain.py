@@ -18,6 +18,7 @@ import apsw
 
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.record import Position, Record
+from bankrmi.service.versions import classes_beside
 from bankrmi.storage.about import served_class
 from bankrmi.storage.backup_label import Label
 from bankrmi.storage.folding import anchor_in
@@ -36,6 +37,7 @@ class ChainedBackup:
         self.path = path
         self.label = label
         self._execute = database.execute
+        self.classes_beside = classes_beside(database)
         self.served_class = served_class(database)
         """The class whose state this is; None if it is the accounts of a bank."""
 
@@ -122,6 +124,11 @@ class Chain:
     def served_class(self) -> str | None:
         """The class whose state this is; None if it is the accounts of a bank."""
         return self.whole.served_class
+
+    @property
+    def classes_beside(self) -> dict[str, str]:
+        """The services that stand beside the first one, and the class of each."""
+        return self.whole.classes_beside
 
     @property
     def highest_epoch(self) -> int:

@@ -26,7 +26,7 @@ from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.replication.cause import OPERATOR, Cause, CauseKind, named
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.view import View
-from bankrmi.service.loading import load
+from bankrmi.service.loading import load_services
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.storage.copying import RESTORED, put_in_place
 from bankrmi.storage.database import LOCK, DiskFailed, own_directory
@@ -102,14 +102,21 @@ def restore(
 def _machine(configuration: Configuration, chain: Chain) -> StateMachine | None:
     """Return the class whose state this is; None if it is a bank's.  Raises InvalidRequest if it is another
     one."""
-    held, description = chain.served_class, None
-    if configuration.serves is not None:
-        description = load(configuration.serves, configuration.path.parent)
-    wanted = None if description is None else description.name
+    held, services = chain.served_class, None
+    if configuration.services:
+        services = load_services(configuration.services, configuration.path.parent)
+    wanted = None if services is None else services.home.name
     if held != wanted:
         what, serves = _in_words(held), _in_words(wanted)
         raise InvalidRequest(f"these are backups of {what}, and the configuration serves {serves}")
-    return None if description is None else ServiceMachine(description)
+    for service, kind in chain.classes_beside.items():
+        found = None if services is None else services.find(service)
+        if found is None or found.name != kind:
+            raise InvalidRequest(
+                f"these are backups of {kind}, too, as the service {service}, and the configuration serves "
+                "no such thing: name it below `serves`"
+            )
+    return None if services is None else ServiceMachine(services)
 
 
 def _in_words(kind: str | None) -> str:

@@ -2,6 +2,9 @@
 
     {"table": "item", "row": {"name": "apple", "count": 3}}
     {"attribute": "entries", "key": "apple", "value": {"Entry": {"text": "x", "tags": []}}}
+    {"service": "orders", "table": "item", "row": {"id": "…", "name": "apple", "count": 1}}
+
+Where there are several services, each line says of which it is.
 
 Rule 1: it is made of a backup that was just taken, and checked: one state, all of it acknowledged.
 Rule 2: nothing of the class is needed. What JSON cannot say is said in words of it: bytes as {"base64": …}.
@@ -25,7 +28,9 @@ from bankrmi.backup.taking import Order
 from bankrmi.config import Configuration
 from bankrmi.service.kept_values import unpacked_without_class
 from bankrmi.service.object_state import OBJECT_TABLE
+from bankrmi.service.table_names import is_of
 from bankrmi.service.tables import quoted, table_names
+from bankrmi.service.versions import classes_beside
 from bankrmi.storage.backup_label import Label
 from bankrmi.verifying.stopped_directory import opened_unchanged
 
@@ -49,14 +54,20 @@ def exported_service(
         file = Path(folder) / "state.bank"
         taken = back_up_service(configuration, Order(file=file), server=server, rate=rate, progress=progress)
         with opened_unchanged(file) as database:
-            yield ExportedState(taken.label, lines_of(database))
+            home = configuration.service if configuration.has_several else ""
+            yield ExportedState(taken.label, lines_of(database, home))
 
 
-def lines_of(database: apsw.Connection) -> Iterator[str]:
-    """Yield what the tables of a class hold, table by table, in the order of their keys."""
+def lines_of(database: apsw.Connection, home: str = "") -> Iterator[str]:
+    """Yield what the tables of classes hold, table by table, in the order of their keys. `home`: the name of
+    the first service, where there are several."""
+    beside = sorted(classes_beside(database))
     for table in table_names(database):
-        if table == OBJECT_TABLE:
-            yield from _attributes(database)
+        service = next((one for one in beside if is_of(one, table)), "")
+        plain = table[len(service) + 1 :] if service else table
+        of = {"service": service or home} if service or home else {}
+        if plain == OBJECT_TABLE:
+            yield from _attributes(database, table, of)
             continue
         columns: list[Any] = database.execute(
             "SELECT name, pk FROM pragma_table_info(?)", (table,)
@@ -65,19 +76,21 @@ def lines_of(database: apsw.Connection) -> Iterator[str]:
         names = [name for name, _ in columns]
         chosen = ", ".join(map(quoted, names))
         for row in database.execute(f"SELECT {chosen} FROM {quoted(table)} ORDER BY {key}"):  # noqa: S608 - names of SQLite's own
-            yield _line({"table": table, "row": dict(zip(names, row, strict=True))})
+            yield _line({**of, "table": plain, "row": dict(zip(names, row, strict=True))})
 
 
-def _attributes(database: apsw.Connection) -> Iterator[str]:
-    rows = database.execute(f"SELECT attribute, key, value FROM {OBJECT_TABLE} ORDER BY attribute, position")  # noqa: S608 - ours
+def _attributes(database: apsw.Connection, table: str, of: dict[str, Any]) -> Iterator[str]:
+    rows = database.execute(
+        f"SELECT attribute, key, value FROM {quoted(table)} ORDER BY attribute, position"  # noqa: S608 - ours
+    )
     for attribute, key, content in rows:
         if key:
             told = {"key": unpacked_without_class(key), "value": unpacked_without_class(content)}
-            yield _line({"attribute": attribute, **told})
+            yield _line({**of, "attribute": attribute, **told})
         elif content:
-            yield _line({"attribute": attribute, "value": unpacked_without_class(content)})
+            yield _line({**of, "attribute": attribute, "value": unpacked_without_class(content)})
         else:
-            yield _line({"attribute": attribute, "is": "a dict"})
+            yield _line({**of, "attribute": attribute, "is": "a dict"})
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import Invocation, say, tell
+from bankrmi.cli.service_options import one_class
 from bankrmi.cli.written_files import check_writable, write_file
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.errors import ConfigurationError
@@ -166,8 +167,8 @@ def bench(
         raise ConfigurationError(f"--json and --html are both to be written to {html}: name two files")
     served = context.find_object(Invocation).served_here()  # type: ignore[union-attr]  # It is there.
     if served is not None:
-        _check_of_a_bank(context, served[0])
-        target, folder = served
+        target, folder = one_class(served[0]), served[1]
+        _check_of_a_bank(context, target)
         of_class = _class_plan(target, folder, rows, calls, rounds=rounds, seconds=seconds, servers=servers)
         return _measured(of_class, partial(run_class, of_class), json_file, html)
     if calls:
@@ -295,4 +296,4 @@ class _Progress:
 
 
 COMMANDS = (bench,)
-"""What `main` adds to the others."""
+"""What `commands_by_name` adds to the others."""

@@ -9,7 +9,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import Invocation
-from bankrmi.cli.service_options import model_option
+from bankrmi.cli.service_options import model_option, one_class
 from bankrmi.counted import counted
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def check(
     --model, runs alone, in the order of the journal.
     """
     served = invocation.served_here()
-    verdict = _of_class(*served, model, history, data) if served else _of_bank(model, history, data)
+    if served is None:
+        verdict = _of_bank(model, history, data)
+    else:
+        verdict = _of_class(one_class(served[0]), served[1], model, history, data)
     tell(verdict)
     return ExitCode.ERROR if verdict.violation_count else ExitCode.DONE
 

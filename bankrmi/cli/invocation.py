@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +67,9 @@ class Invocation:
             )
         return configuration
 
-    def serves(self) -> str | None:
-        """Return which class is served; None if it is a bank.  Raises ConfigurationError."""
-        return config.load(self.path, insecure=self.insecure).serves
+    def serves_classes(self) -> bool:
+        """Whether classes are served, and no bank.  Raises ConfigurationError."""
+        return bool(config.load(self.path, insecure=self.insecure).services)
 
     def connect_to_service(self, *, timeout: float | None = None) -> AnyServiceClient:
         """Return a client that knows nothing of the class that is served."""
@@ -78,8 +78,9 @@ class Invocation:
         configuration = config.load(self.path, insecure=self.insecure)
         return AnyServiceClient(configuration, timeout=timeout, on_waiting=_say_connecting)
 
-    def served_here(self) -> tuple[str, Path] | None:
-        """Return the class that is served here, as far as that is known, and the folder of its module.
+    def served_here(self) -> tuple[dict[str, str], Path] | None:
+        """Return the classes that are served here, by service, as far as that is known, and the folder of
+        their modules.
 
         None if it is a bank, or nobody knows.
         """
@@ -87,8 +88,9 @@ class Invocation:
             configuration = config.load(self.path, insecure=True)
         except ConfigurationError:
             served = os.environ.get(SERVES_VARIABLE) or None
-            return None if served is None else (served, Path.cwd())
-        return None if configuration.serves is None else (configuration.serves, configuration.path.parent)
+            return None if served is None else ({"account": served}, Path.cwd())
+        services = configuration.services
+        return (services, configuration.path.parent) if services else None
 
     def connect(
         self,
@@ -100,7 +102,7 @@ class Invocation:
         from bankrmi import client  # Pyro5 is loaded by those commands that need it.
 
         configuration = config.load(self.path, insecure=self.insecure)  # The name server alone will do.
-        _check_accounts(configuration.serves)
+        _check_accounts(configuration.services)
         return client.connect(
             configuration,
             timeout=timeout,
@@ -113,13 +115,15 @@ def _command() -> str:
     return click.get_current_context().command_path.partition(" ")[2]
 
 
-def _check_accounts(served: str | None) -> None:
-    """Raise ConfigurationError if it is a class that is served."""
-    if served is not None:
-        command, kind = click.get_current_context().info_name, served.partition(":")[2]
+def _check_accounts(served: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if classes are served."""
+    if served:
+        command, targets = click.get_current_context().info_name, list(served.values())
+        kind, are = targets[0].partition(":")[2], "is" if len(targets) == 1 else "are"
         raise ConfigurationError(
-            f"{served} is served here, and `bankrmi {command}` is for the accounts of a bank: call its "
-            f"methods from Python (bankrmi.connect({kind}, ...)), or on the page of `bankrmi console`"
+            f"{', '.join(targets)} {are} served here, and `bankrmi {command}` is for the accounts of a bank: "
+            f"call its methods from Python (bankrmi.connect({kind}, ...)), or on the page of "
+            "`bankrmi console`"
         )
 
 

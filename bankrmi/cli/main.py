@@ -11,29 +11,7 @@ import structlog
 from click.exceptions import NoArgsIsHelpError
 
 import bankrmi
-from bankrmi.cli import (
-    backup,
-    bench,
-    cert,
-    chaos,
-    check,
-    console,
-    demo,
-    doctor,
-    failover,
-    help,
-    history,
-    init,
-    menu,
-    misfortune,
-    operations,
-    overview,
-    processes,
-    recordings,
-    serve,
-    simulate,
-    verify,
-)
+from bankrmi.cli.commands_by_name import CommandsByName, names_in
 from bankrmi.cli.exit_codes import ExitCode, exit_code_of
 from bankrmi.cli.interruption import (
     heed_the_end_of_the_terminal,
@@ -63,11 +41,14 @@ Shell completion, for bash, zsh and fish:
 NO_COLOR=1 turns colours off."""
 
 
-_OUTLIVING = {command.name for command in (*processes.COMMANDS, *serve.COMMANDS)}
+_OUTLIVING = names_in("processes", "serve")
 """These say themselves what the end of the terminal is to them."""
+_LOGGING = ("nameserver", "server")
+"""Those that have a log, which begins with their first line."""
 
 
 @click.group(
+    commands=CommandsByName(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_EPILOG,
 )
@@ -93,39 +74,12 @@ def commands(context: click.Context, config: Path | None, insecure: bool, log_js
     """
     if context.invoked_subcommand not in _OUTLIVING:
         heed_the_end_of_the_terminal()
-    if log_json and context.invoked_subcommand in processes.LOGGING:
+    if log_json and context.invoked_subcommand in _LOGGING:
         configure(True, context.invoked_subcommand)
         if isinstance(context.obj, _Voice):
             context.obj.is_a_log = True
     context.meta[VOICE] = context.obj
     context.obj = Invocation(path=config, insecure=insecure, log_json=log_json)
-
-
-for room in (
-    init,
-    demo,
-    processes,
-    serve,
-    operations,
-    overview,
-    failover,
-    history,
-    doctor,
-    backup,
-    menu,
-    simulate,
-    chaos,
-    bench,
-    check,
-    console,
-    misfortune,
-    recordings,
-    verify,
-    cert,
-    help,
-):
-    for command in room.COMMANDS:
-        commands.add_command(command)
 
 
 def main(arguments: list[str]) -> int:

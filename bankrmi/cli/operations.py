@@ -231,7 +231,7 @@ def outcome(invocation: Invocation, request_id: str, as_json: bool, timeout: flo
     Every answer is exit code 0, a declined or cancelled request included.
     """
     parse_request_id(request_id)
-    if invocation.serves() is not None:
+    if invocation.serves_classes():
         _outcome_of_call(invocation, request_id, as_json=as_json, timeout=timeout)
         return
     with invocation.connect(timeout=timeout) as bank:

@@ -20,7 +20,7 @@ from bankrmi.config import METRICS_OF_NAMESERVER, METRICS_OF_WITNESS, Configurat
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.logging_setup import configure, log_to
 
-__all__ = ["COMMANDS", "LOGGING", "RUNS"]
+__all__ = ["COMMANDS", "RUNS"]
 
 RUNS = "(a server)"
 """What the command that runs a server goes by: no server can be called that."""
@@ -144,8 +144,8 @@ def up(
     configuration = _configuration(invocation)
     if metrics is not None:
         configuration = _with_all_metrics(configuration, metrics)
-    if configuration.serves is not None:
-        _check_class(configuration.serves, configuration.path.parent)
+    if configuration.services:
+        _check_classes(configuration)
     if configuration.engine is not None:
         _check_up_on_engine(fresh=fresh, console=console, relays=relays)
     offered = None if console is None else offer_console(console)
@@ -173,11 +173,11 @@ def _check_up_on_engine(*, fresh: bool, console: str | None, relays: bool) -> No
             raise click.UsageError(f"the accounts are in a database (engine): leave {option} out, {why}")
 
 
-def _check_class(served: str, folder: Path) -> None:
-    """Raise ConfigurationError if the class cannot be served: once, and not by every server."""
-    from bankrmi.service.loading import load
+def _check_classes(configuration: Configuration) -> None:
+    """Raise ConfigurationError if a class cannot be served: once, and not by every server."""
+    from bankrmi.service.loading import load_services
 
-    load(served, folder)
+    load_services(configuration.services, configuration.path.parent)
 
 
 def _with_all_metrics(configuration: Configuration, first: str) -> Configuration:
@@ -344,6 +344,3 @@ for _command in changed_servers.COMMANDS:
     server.add_command(_command)
 
 COMMANDS = (up, nameserver, server)
-
-LOGGING = ("nameserver", "server")
-"""Those that have a log, which begins with their first line."""

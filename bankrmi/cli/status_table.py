@@ -155,13 +155,16 @@ class StatusTable:
         return self._shown(server["server"], key, shown(value), style)
 
     def _headline(self) -> Text:
-        view, service = self._status["view"], self._status["service"]
+        view, services = self._status["view"], self._status.get("services") or {}
+        named = f"service {self._status['service']}"
+        if len(services) > 1:
+            named = f"services {', '.join(map(_text, services))}"
         if view is None:
-            return Text(f"service {service}: no view is known")
+            return Text(f"{named}: no view is known")
         in_sync = ", ".join(map(_text, view["in_sync"]))
         epoch, primary, history = (_text(view[key]) for key in ("epoch", "primary", "history"))
         told = f"epoch {epoch}, primary {primary}, in sync {in_sync}, history {history}"
-        return Text(f"service {service}: ").append_text(self._shown("", "view", told))
+        return Text(f"{named}: ").append_text(self._shown("", "view", told))
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")

@@ -212,7 +212,7 @@ def _stay(
         what, logs = _what(configuration), configuration.data_dir / "log"
         say(f"The {what} is running, its logs are in {logs}; Ctrl-C stops it.")
         if configuration.serves is not None:
-            say(_how_to_connect(configuration.serves, configuration.path))
+            say(_how_to_connect(configuration))
         supervisor.wait_until_over()
         return ExitCode.ERROR  # Every process has ended, and none is started again.
     try:
@@ -228,15 +228,21 @@ def _what(configuration: Configuration) -> str:
     return "bank" if configuration.serves is None else "service"
 
 
-def _how_to_connect(served: str, path: Path) -> str:
-    """Return how a program calls the class that is served."""
-    module, _, name = served.partition(":")
+def _how_to_connect(configuration: Configuration) -> str:
+    """Return how a program calls what is served."""
+    path, services = configuration.path, configuration.services
     near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return (
-        "To call it:\n"
-        f"  >>> import bankrmi; from {module} import {name}\n"
-        f'  >>> {name.lower()} = bankrmi.connect({name}, "{near}")'
-    )
+    lines = ["To call it:" if len(services) == 1 else "To call them:"]
+    imports, connects = ["import bankrmi"], []
+    targets = list(services.values())
+    for service, target in services.items():
+        module, _, name = target.partition(":")
+        which = f', service="{service}"' if targets.count(target) > 1 else ""
+        variable = name.lower() if len(services) == 1 else service.replace("-", "_")
+        imports.append(f"from {module} import {name}")
+        connects.append(f'{variable} = bankrmi.connect({name}, "{near}"{which})')
+    imported = "; ".join(dict.fromkeys(imports))
+    return "\n".join([*lines, *(f"  >>> {line}" for line in (imported, *connects))])
 
 
 def _log_folder(configuration: Configuration) -> Path:

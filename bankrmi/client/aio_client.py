@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bankrmi.bank.operations import Receipt
 from bankrmi.bank.statements import Statement, Total
-from bankrmi.client.finding import check_what_is_served, what_to_connect
+from bankrmi.client.finding import service_called, what_to_connect
 from bankrmi.client.loop_client import LoopClient
 from bankrmi.client.requests import (
     Operation,
@@ -54,6 +54,7 @@ async def connect(
     insecure: bool = False,
     nameserver: str | None = None,
     certificates: str | Path | None = None,
+    service: str | None = None,
 ) -> AsyncServiceClient: ...
 async def connect(  # type: ignore[misc]  # By position it is the first, by name the second.
     first: Any = None,
@@ -65,18 +66,19 @@ async def connect(  # type: ignore[misc]  # By position it is the first, by name
     insecure: bool = False,
     nameserver: str | None = None,
     certificates: str | Path | None = None,
+    service: str | None = None,
 ) -> AsyncBankClient | AsyncServiceClient:
     """Return a client of the bank, or of the class, that is described; see `bankrmi.connect`."""
     kind, found = what_to_connect(
         first, configuration, nameserver, insecure=insecure, certificates=certificates
     )
-    check_what_is_served(found, kind)
+    called = service_called(found, kind, service)
     if kind is None:
         return AsyncBankClient(found, timeout=timeout, on_waiting=on_waiting)
     from bankrmi.client.async_service_client import AsyncServiceClient
     from bankrmi.service.declaring import described
 
-    return AsyncServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting)
+    return AsyncServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting, service=called)
 
 
 class AsyncBankClient(LoopClient):

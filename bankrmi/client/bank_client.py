@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from bankrmi.bank.operations import Receipt
 from bankrmi.bank.statements import Statement, Total
 from bankrmi.client.blocking_client import BlockingClient
-from bankrmi.client.finding import check_what_is_served, what_to_connect
+from bankrmi.client.finding import service_called, what_to_connect
 from bankrmi.client.requests import (
     Operation,
     asked_balance,
@@ -53,6 +53,7 @@ def connect(
     insecure: bool = False,
     nameserver: str | None = None,
     certificates: str | Path | None = None,
+    service: str | None = None,
 ) -> _Served: ...
 def connect(  # type: ignore[misc]  # By position it is the first, by name the second.
     first: Any = None,
@@ -64,6 +65,7 @@ def connect(  # type: ignore[misc]  # By position it is the first, by name the s
     insecure: bool = False,
     nameserver: str | None = None,
     certificates: str | Path | None = None,
+    service: str | None = None,
 ) -> Any:
     """Return a client of the bank that the configuration (a file's path, or a loaded one) describes.
 
@@ -74,18 +76,18 @@ def connect(  # type: ignore[misc]  # By position it is the first, by name the s
     that was asked did not answer it: once for each operation.
 
     Where a class is replicated, and not a bank's accounts, that class comes first: what is returned then has
-    its methods (see `service_client`).
+    its methods (see `service_client`). `service` is its name, where it is served under several.
     """
     kind, found = what_to_connect(
         first, configuration, nameserver, insecure=insecure, certificates=certificates
     )
-    check_what_is_served(found, kind)
+    called = service_called(found, kind, service)
     if kind is None:
         return BankClient(found, timeout=timeout, on_waiting=on_waiting)
     from bankrmi.client.service_client import ServiceClient  # It loads what a bank's has no use for.
     from bankrmi.service.declaring import described
 
-    return ServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting)
+    return ServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting, service=called)
 
 
 class BankClient(BlockingClient):

@@ -36,8 +36,8 @@ __all__ = ["BlockingClient"]
 class _PolledChannel(Channel):
     """A channel for one thread at a time."""
 
-    def __init__(self, shown: Callable[[], TlsCredentials | None]) -> None:
-        super().__init__(self._linked, lambda: None, shown)
+    def __init__(self, shown: Callable[[], TlsCredentials | None], object_of: Callable[[str], str]) -> None:
+        super().__init__(self._linked, lambda: None, shown, object_of)
         self._links = PolledLinks()
 
     def _linked(
@@ -63,10 +63,10 @@ class _PolledChannel(Channel):
 class _Kept:
     """What a client keeps in one process; a child after a fork begins with another."""
 
-    __slots__ = ("_shown", "idle", "looking_up", "permits", "process")
+    __slots__ = ("_object_of", "_shown", "idle", "looking_up", "permits", "process")
 
     def __init__(self, memory: Memory) -> None:
-        self._shown = memory.shown
+        self._shown, self._object_of = memory.shown, memory.object_of
         self.process = os.getpid()
         self.permits = Permits(memory.calls_at_once)
         self.idle: Idle[_PolledChannel] = Idle()
@@ -74,7 +74,7 @@ class _Kept:
 
     def take(self) -> _PolledChannel:
         """Return a channel for one call."""
-        return self.idle.take() or _PolledChannel(self._shown)
+        return self.idle.take() or _PolledChannel(self._shown, self._object_of)
 
 
 class BlockingClient:
@@ -86,8 +86,10 @@ class BlockingClient:
         *,
         timeout: float | None = None,
         on_waiting: Callable[[], None] | None = None,
+        service: str | None = None,
     ) -> None:
-        self._memory = Memory(configuration, timeout, on_waiting)
+        """`service`: which of several, by its name; None: the first one."""
+        self._memory = Memory(configuration, timeout, on_waiting, service)
         self._kept = _Kept(self._memory)
         self._closed = False
 

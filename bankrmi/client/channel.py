@@ -33,7 +33,7 @@ from bankrmi.client.decisions import (
     Unconnected,
 )
 from bankrmi.client.failing import news_of_failure, too_old
-from bankrmi.client.requests import ACCOUNT_ID, Session
+from bankrmi.client.requests import Session, object_of
 from bankrmi.rmi import Limits, Link, TlsCredentials, handshake, over_tls
 
 __all__ = ["LIMITS", "Channel", "NewLink", "now_ms"]
@@ -85,9 +85,12 @@ class Channel:
         new_link: NewLink,
         wake: Callable[[], None],
         shown: Callable[[], TlsCredentials | None] = lambda: None,
+        object_of: Callable[[str], str] = object_of,
     ) -> None:
-        """`shown` returns what a connection that begins now shows, if anything."""
+        """`shown` returns what a connection that begins now shows, if anything; `object_of`, which object of
+        a server is called."""
         self._shown = shown
+        self._object_of = object_of
         self.session = Session()
         self.used_ms = 0
         """When it was last given back."""
@@ -186,7 +189,7 @@ class Channel:
         try:
             said = over_tls(_HANDSHAKE, self._shown())
             link = line.link = self._new_link(
-                candidate.address, ACCOUNT_ID + candidate.server, said, up, lost
+                candidate.address, self._object_of(candidate.server), said, up, lost
             )
             link.open(_CONNECTING_SECONDS)
         except Exception as error:  # An invalid address, say: nothing was sent.

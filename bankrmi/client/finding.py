@@ -22,13 +22,14 @@ from bankrmi.rmi import Failure, NamedObject
 __all__ = [
     "MOST_SERVERS",
     "Candidates",
-    "check_what_is_served",
     "configuration_of",
     "configured",
     "learned",
     "merged",
     "named_primary",
     "primary_tag",
+    "service_beside",
+    "service_called",
     "service_tag",
     "what_to_connect",
     "why_no_names",
@@ -84,19 +85,38 @@ def what_to_connect(
     return kind, configuration_of(configuration, nameserver, insecure=insecure, certificates=certificates)
 
 
-def check_what_is_served(configuration: Configuration, kind: type | None) -> None:
-    """Raise ConfigurationError if it is known that it is not this class, or a bank, that is served."""
-    served = configuration.serves
-    if served is None:
-        return  # `bankrmi serve` may have said it.
-    name = served.partition(":")[2]
+def service_called(configuration: Configuration, kind: type | None, service: str | None = None) -> str | None:
+    """Return the name of the service that is called with this class; None if only the servers know it.
+
+    `service` is the name that the caller has said. Raises ConfigurationError if it is known that it is not
+    this class, or a bank, that is served; or if several services could be meant.
+    """
+    if kind is None and service is not None:
+        raise ConfigurationError("a service is called by its class: say connect(Class, ..., service=...)")
+    served = configuration.services
+    if not served:
+        return service  # `bankrmi serve` may have said it.
+    where, what = configuration.path, configuration.serves_in_words
+    classes = {name: target.partition(":")[2] for name, target in served.items()}
     if kind is None:
+        which = next(iter(classes.values())) if len(classes) == 1 else "Class"
+        such = "that class" if len(classes) == 1 else "one of these classes"
         raise ConfigurationError(
-            f"{configuration.path} serves {served}, and no accounts: say connect({name}, ...), with that "
-            "class"
+            f"{where} serves {what}, and no accounts: say connect({which}, ...), with {such}"
         )
-    if kind.__name__ != name:
-        raise ConfigurationError(f"{configuration.path} serves {served}, and not {kind.__name__}")
+    found = [name for name, its in classes.items() if its == kind.__name__]
+    if service is not None and service not in served:
+        raise ConfigurationError(f"{where} serves {what}, and nothing that is called {service!r:.80}")
+    if service is not None and service not in found:
+        raise ConfigurationError(f"{where} serves {served[service]} as {service}, and not {kind.__name__}")
+    if not found:
+        raise ConfigurationError(f"{where} serves {what}, and not {kind.__name__}")
+    if service is None and len(found) > 1:
+        raise ConfigurationError(
+            f"{where} serves {kind.__name__} as {', '.join(found)}: say which, with "
+            f"connect({kind.__name__}, ..., service={found[0]!r})"
+        )
+    return service or found[0]
 
 
 def configured(servers: Mapping[str, str]) -> Candidates:
@@ -159,4 +179,13 @@ def _server_of(named: NamedObject) -> str | None:
     """Return whose account object it is; None for a name that is not that of its object."""
     if named.name != named.object_id or not named.object_id.startswith(ACCOUNT_ID):
         return None
-    return named.object_id.removeprefix(ACCOUNT_ID)
+    return named.object_id.removeprefix(ACCOUNT_ID).partition(".")[0]
+
+
+def service_beside(found: Iterable[NamedObject], known: str) -> str:
+    """Return the service of these names, as objects have it: nothing for the first one of a pair; `known`, if
+    there are none."""
+    for one in found:
+        if _server_of(one) is not None:
+            return one.object_id.removeprefix(ACCOUNT_ID).partition(".")[2]
+    return known

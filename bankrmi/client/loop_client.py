@@ -36,9 +36,13 @@ class _LoopChannel(Channel):
     """A channel for one task at a time of one event loop."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, usual: EqualWaits, shown: Callable[[], TlsCredentials | None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        usual: EqualWaits,
+        shown: Callable[[], TlsCredentials | None],
+        object_of: Callable[[str], str],
     ) -> None:
-        super().__init__(_linked, self._call_back, shown)
+        super().__init__(_linked, self._call_back, shown, object_of)
         self._loop = loop
         self._usual = usual
         self._waiter: asyncio.Future[None] | None = None
@@ -82,7 +86,7 @@ class _Home:
     """What a client keeps in one event loop of one process."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, memory: Memory) -> None:
-        self._shown = memory.shown
+        self._shown, self._object_of = memory.shown, memory.object_of
         self.process = os.getpid()
         self.loop = loop
         self.permits = LoopPermits(memory.calls_at_once)
@@ -111,7 +115,7 @@ class _Home:
 
     def take(self) -> _LoopChannel:
         """Return a channel for one call."""
-        return self.idle.take() or _LoopChannel(self.loop, self._usual, self._shown)
+        return self.idle.take() or _LoopChannel(self.loop, self._usual, self._shown, self._object_of)
 
     def give_back(self, channel: _LoopChannel) -> None:
         """Keep it, for a while."""
@@ -145,8 +149,10 @@ class LoopClient:
         *,
         timeout: float | None = None,
         on_waiting: Callable[[], None] | None = None,
+        service: str | None = None,
     ) -> None:
-        self._memory = Memory(configuration, timeout, on_waiting)
+        """`service`: which of several, by its name; None: the first one."""
+        self._memory = Memory(configuration, timeout, on_waiting, service)
         self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
         self._process = os.getpid()
         self._closed = False

@@ -19,9 +19,11 @@ from bankrmi.client.finding import (
     merged,
     named_primary,
     primary_tag,
+    service_beside,
     service_tag,
     why_no_names,
 )
+from bankrmi.client.requests import object_of
 from bankrmi.client.seen import Seen
 from bankrmi.client.signs import LONG_AGO_MS, Signs
 from bankrmi.config import Configuration, check_learned
@@ -56,8 +58,13 @@ class Memory:
     """
 
     def __init__(
-        self, configuration: Configuration, timeout: float | None, on_waiting: Callable[[], None] | None
+        self,
+        configuration: Configuration,
+        timeout: float | None,
+        on_waiting: Callable[[], None] | None,
+        service: str | None = None,
     ) -> None:
+        """`service`: which of several is called, by its name; None: the first one."""
         settings = configuration.client
         self.timeout_ms = settings.timeout_ms if timeout is None else _milliseconds(timeout)
         self.patience_ms = settings.patience_ms
@@ -73,7 +80,8 @@ class Memory:
         self.learns = not configuration.servers
         self.nobody = f"the name server at {self.nameserver} was not asked yet" if self.learns else ""
         """Why there are no candidates, where there are none."""
-        every = service_tag(configuration.service)
+        every = service_tag(service or configuration.service)
+        self._beside = "" if service in (None, configuration.service) else str(service)
         self.tags = (every,) if self.learns else (every, primary_tag())
         self.tags_of_all = (every,)
         self._insecure = configuration.insecure or configuration.certificates is not None
@@ -96,6 +104,10 @@ class Memory:
             finally:
                 self._looking_at_certificates.release()
         return self._credentials
+
+    def object_of(self, server: str) -> str:
+        """Return the object of a server that is called."""
+        return object_of(server, self._beside)
 
     @property
     def look_up_at_most(self) -> float:
@@ -135,6 +147,7 @@ class Memory:
         found = list(found)
         if self.learns:
             servers, why = learned(found, insecure=self._insecure)
+            self._beside = service_beside(found, self._beside)
             self.nobody = why or f"the name server at {self.nameserver} knows no server of {self.tags[0]}"
             # One that was started just now knows nobody yet, and others do not know better.
             self.candidates = servers or self.candidates

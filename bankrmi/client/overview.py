@@ -72,6 +72,7 @@ _UNKNOWN = dict.fromkeys(
         "state_version",
         "class_version",
         "migration",
+        "services",
     )
 )
 
@@ -101,6 +102,7 @@ def overview(configuration: Configuration, *, still: Collection[str] = ()) -> di
     keeper_standing |= _there_for_others(keeper_standing, rows, nameserver)
     return {
         "service": configuration.service,
+        "services": dict(configuration.services),
         "view": view,
         "view_from": view_from,
         "copies_min": configuration.copies_min,

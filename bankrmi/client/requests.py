@@ -55,6 +55,7 @@ __all__ = [
     "closed",
     "deposited",
     "news_of",
+    "object_of",
     "opened",
     "read_outcomes",
     "read_receipt",
@@ -69,6 +70,13 @@ SESSION_SECONDS = 900.0
 """After this, the next request is one of a new session."""
 
 ACCOUNT_ID = "bankrmi.account."
+
+
+def object_of(server: str, service: str = "") -> str:
+    """Return the object of a server that is called; `service`: that of one that stands beside the first."""
+    return f"{ACCOUNT_ID}{server}.{service}" if service else ACCOUNT_ID + server
+
+
 """What the ids of account objects begin with; the name of the server follows."""
 
 _OPERATIONS = {Withdraw, Deposit}

@@ -55,8 +55,9 @@ class ServiceClient(AnyServiceClient):
         *,
         timeout: float | None = None,
         on_waiting: Callable[[], None] | None = None,
+        service: str | None = None,
     ) -> None:
-        super().__init__(configuration, timeout=timeout, on_waiting=on_waiting)
+        super().__init__(configuration, timeout=timeout, on_waiting=on_waiting, service=service)
         self._calls = CallsOf(description)
 
     def __getattr__(self, name: str) -> Any:

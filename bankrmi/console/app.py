@@ -41,7 +41,7 @@ from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, Operat
 from bankrmi.foreign_text import foreign
 from bankrmi.local_processes import LocalProcesses
 from bankrmi.own_credentials import own_credentials
-from bankrmi.service import load
+from bankrmi.service.loading import load_services
 
 __all__ = ["Console"]
 
@@ -221,7 +221,7 @@ class Console:
             version=bankrmi.__version__,
             service=self._configuration.service,
             servers=dict(self._configuration.servers),
-            serves=self._configuration.serves,
+            serves=next(iter(self._configuration.services.values()), None),
             keeper="witness" if self._configuration.etcd is None else "etcd",
             told_by="console",
         )
@@ -284,7 +284,7 @@ def _teller_of(configuration: Configuration) -> Callable[[Feed], Teller]:
             )
         return lambda feed: AccountTeller(configuration, accounts, feed, now_ms=now_ms)
     try:
-        description = load(configuration.serves, configuration.path.parent)
+        description = load_services(configuration.services, configuration.path.parent).home
     except ConfigurationError as error:
         why = f"This console has no teller, it only watches: {foreign(error.message)}"
         return lambda feed: NoTeller(why, feed, now_ms=now_ms)

@@ -19,9 +19,10 @@ from bankrmi.console.periods import PERIOD_S, UNUSUAL, Period
 from bankrmi.console.silences import Silences
 from bankrmi.errors import BankError, ConfigurationError, InDoubt, InvalidRequest, Refused
 from bankrmi.foreign_text import foreign
-from bankrmi.service import Description, load
+from bankrmi.service import Description
 from bankrmi.service.calls import Called
 from bankrmi.service.in_words import call_in_words
+from bankrmi.service.loading import load_services
 from bankrmi.service.written_values import read_call
 
 __all__ = ["LookUps", "Prober", "of_account", "of_class"]
@@ -51,12 +52,11 @@ def of_account(configuration: Configuration, account: int) -> LookUps:
 
 
 def of_class(configuration: Configuration, written: str) -> LookUps:
-    """Return the query that a person has written: `get("apple")`.
+    """Return the query that a person has written: `get("apple")`; of several services, one of the first.
 
     Raises ConfigurationError for one that is none, or that the class has not.
     """
-    assert configuration.serves is not None
-    description: Description = load(configuration.serves, configuration.path.parent)
+    description: Description = load_services(configuration.services, configuration.path.parent).home
     try:
         name, args, kwargs = read_call(written)
         method = description.methods.get(name)

@@ -86,7 +86,7 @@ def _hello(configuration: Configuration, now_ms: float) -> HelloEvent:
         version=bankrmi.__version__,
         service=configuration.service,
         servers=dict(configuration.servers),
-        serves=configuration.serves,
+        serves=next(iter(configuration.services.values()), None),
         keeper="witness" if configuration.etcd is None else "etcd",
         told_by="record",
     )

@@ -24,7 +24,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.moments import end_in_words
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import is_here
-from bankrmi.service.loading import load
+from bankrmi.service.loading import load_services
 from bankrmi.storage.database import lock_owner
 
 __all__ = ["look_at_own_machine"]
@@ -167,8 +167,8 @@ def _files(configuration: Configuration, here: list[str]) -> Iterator[str]:
     servers = [name for name in here if name in configuration.servers]
     if servers and not any(_has_run(configuration, name) for name in servers):
         try:
-            if configuration.serves is not None:
-                load(configuration.serves, configuration.path.parent)
+            if configuration.services:
+                load_services(configuration.services, configuration.path.parent)
             else:
                 read_ledger(configuration.ledger)
         except ConfigurationError as error:

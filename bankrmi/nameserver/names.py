@@ -80,16 +80,26 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
     service, and they always fit.
     """
 
-    def __init__(self, service: str, servers: Collection[str], *, all_lead: bool = False) -> None:
+    def __init__(
+        self,
+        service: str,
+        servers: Collection[str],
+        *,
+        beside: Collection[str] = (),
+        all_lead: bool = False,
+    ) -> None:
+        """`beside`: the services that the same servers serve beside that one."""
         super().__init__()
         self._service_tag = f"service:{service}"
+        self._service_tags = frozenset({self._service_tag, *(f"service:{one}" for one in beside)})
+        self._endings = ("", *(f".{one}" for one in beside))
         self._all_lead = all_lead
         self._told = tuple(servers)
         self._known: Collection[str] = self._told
         self._live: Mapping[str, str] | None = None
         self._view: View | None = None
         self._registrations: dict[str, _Registration] = {}
-        self._capacity = Capacity([ACCOUNT_NAME + server for server in servers])
+        self._capacity = Capacity(self._names_of(servers))
 
     def register_itself(self, address: str) -> None:
         """Appear in its own list, as stock name servers do."""
@@ -108,6 +118,9 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
             self._tag(name)
         return True
 
+    def _names_of(self, servers: Iterable[str]) -> list[str]:
+        return [ACCOUNT_NAME + server + ending for server in servers for ending in self._endings]
+
     @property
     def servers(self) -> Collection[str]:
         """Who is a server of this service now."""
@@ -117,7 +130,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
         """These are the servers, and where they live: a name of another one, or of elsewhere, is nobody's."""
         self._known = self._told if servers is None else tuple(servers)
         self._live = servers
-        self._capacity.keep_for([ACCOUNT_NAME + server for server in self._known])
+        self._capacity.keep_for(self._names_of(self._known))
         for name, known in list(self._registrations.items()):
             if servers is not None and self._why_not_of_service(name, known.process, known.uri, known.tags):
                 self._forget(name)
@@ -205,7 +218,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
             raise AccessDenied(why)
 
     def _why_not_of_service(self, name: str, process: Process, uri: str, tags: Collection[str]) -> str:
-        if self._service_tag not in tags:
+        if not self._service_tags.intersection(tags):
             return ""
         if process.server not in self._known:
             return f"{process.server} is no server of {self._service_tag}: `bankrmi server add` makes it one"
@@ -242,7 +255,7 @@ class TaggedNames(NameServer):  # type: ignore[misc]  # Pyro5 comes without type
     def _tag(self, name: str) -> None:
         """Give the name of a server of this service the role that the view gives to its process."""
         known = self._registrations[name]
-        if self._service_tag in known.tags and name.startswith(ACCOUNT_NAME):
+        if self._service_tags & known.tags and name.startswith(ACCOUNT_NAME):
             roles = role_tags(known.process, self._view) if not self._all_lead else EVERY_ROLE
             self.storage[name] = known.uri, set(known.tags | roles)
 

@@ -1,7 +1,8 @@
 """Who may hold which name, and who gets which role.  Pure: callers, holders and the view in, a verdict out.
 
-Rule 1: `bankrmi.account.<server>` is for <server>, the witness's name for the witness; the name server's own
-        and whatever else begins with `bankrmi.` nobody gets. Every other name is everybody's.
+Rule 1: `bankrmi.account.<server>`, and `bankrmi.account.<server>.<service>`, are for <server>, the witness's
+        name for the witness; the name server's own and whatever else begins with `bankrmi.` nobody gets.
+        Every other name is everybody's.
 Rule 2: a role goes to the process that the view names: the primary is known by its start id, a standby by the
         disk (incarnation) that is in sync. Whoever else has the name of that server is joining.
 Rule 3: one process has a name. Another one of the same server gets it if the view names it; if it is at the
@@ -36,7 +37,8 @@ __all__ = [
 ]
 
 ACCOUNT_NAME = "bankrmi.account."
-"""What the names of account objects begin with; the name of the server follows."""
+"""What the names of account objects begin with; the name of the server follows, and, of a service that stands
+beside the first one, that of the service."""
 
 EVERY_ROLE = frozenset({"role:primary"})
 """What servers have whose accounts are in a database: each answers for all."""
@@ -94,7 +96,9 @@ def check_owner(name: str, caller: Process | None) -> None:
 def _owner(name: str) -> str | None:
     if name == WITNESS_ID:
         return "witness"
-    return name.removeprefix(ACCOUNT_NAME) or None if name.startswith(ACCOUNT_NAME) else None
+    return (
+        name.removeprefix(ACCOUNT_NAME).partition(".")[0] or None if name.startswith(ACCOUNT_NAME) else None
+    )
 
 
 def check_succession(caller: Process, uri: str | None, held: Holder | None, view: View | None) -> None:

@@ -116,7 +116,10 @@ class _Process:
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
         self._names = TaggedNames(
-            configuration.service, configuration.servers, all_lead=configuration.engine is not None
+            configuration.service,
+            configuration.servers,
+            beside=[one for one in configuration.services if one != configuration.service],
+            all_lead=configuration.engine is not None,
         )
         self._daemons: dict[str, Daemon] = {}
         self._rounds = rounds_of(_limits(configuration))

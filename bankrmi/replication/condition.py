@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bankrmi.replication.code_versions import VERSION_1, CodeVersions
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions, StateVersion
 from bankrmi.replication.first_view import FirstView
 from bankrmi.replication.joining import Joiner
 from bankrmi.replication.leading import Leader
@@ -17,7 +17,7 @@ from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import Viewing
 
-__all__ = ["Condition", "CopyShown", "condition_of", "why_not_migrated"]
+__all__ = ["Condition", "CopyShown", "condition_of", "next_migration"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,9 @@ class Condition:
     So are `queued`, the requests that wait to be decided, and `copies`, the others'; `primary_silent_ms` is
     everybody else's. `anchor` is where the journal begins, `durable` how far this disk holds it.
     `state_version` is that of this copy, and `code` what this server's code knows; `codes` and
-    `state_versions` are what the others that are connected said of theirs; `why_not_migrated` is why a
-    primary does not begin to make the next version, where its code could ("": it may).
+    `state_versions` are what the others that are connected said of theirs; `migration` is which service gets
+    its next version first ("": the first service), where the code could make it, and why the primary does not
+    yet ("": it may).
     The witness was asked `witness_asked_ms_ago`, and has answered nothing for `witness_silent_ms`.
     """
 
@@ -78,11 +79,11 @@ class Condition:
     missing: tuple[str, ...] | None
     is_copying: bool
     is_admitted: bool
-    state_version: int = 1
+    state_version: StateVersion = 1
     code: CodeVersions = VERSION_1
     codes: Mapping[str, CodeVersions] = field(default_factory=dict)
-    state_versions: Mapping[str, int] = field(default_factory=dict)
-    why_not_migrated: str | None = None
+    state_versions: Mapping[str, StateVersion] = field(default_factory=dict)
+    migration: tuple[str, str] | None = None
 
 
 def condition_of(
@@ -128,16 +129,21 @@ def condition_of(
         code=step.settings.code,
         codes={name: code for name in step.links.servers if (code := step.links.code_of(name)) is not None},
         state_versions={name: step.links.state_version_of(name) or 1 for name in step.links.servers},
-        why_not_migrated=None if leader is None else why_not_migrated(step),
+        migration=None if leader is None else next_migration(step),
     )
 
 
-def why_not_migrated(step: Step) -> str | None:
-    """S6: why no migration is decided; "" if one may be, None if there is none to decide."""
+def next_migration(step: Step) -> tuple[str, str] | None:
+    """S6: which service ("": the first one) gets its next version first, and why not yet, "" if it may; None
+    if there is nothing to decide. One that waits holds up no other."""
     code, version = step.settings.code, step.journal.version
     if not code.migrates(version):
         return None
-    return step.links.why_not_migrated(code, version, step.settings.others)
+    found = [
+        (service, step.links.why_not_migrated(code, version, step.settings.others, service))
+        for service in code.steps(version)
+    ]
+    return next((one for one in found if not one[1]), found[0])
 
 
 def _copies(leader: Leader, step: Step) -> tuple[CopyShown, ...]:

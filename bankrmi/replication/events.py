@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bankrmi.protocol_versions import NEWEST
 from bankrmi.replication.cause import CauseKind
-from bankrmi.replication.code_versions import VERSION_1, CodeVersions
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions, StateVersion
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import CheckpointAnswer, Holdings, JoinAnswer, Message
 from bankrmi.replication.pause import Pause
@@ -156,7 +156,7 @@ class LinkChanged:
     protocol: int = NEWEST  # The version that is spoken on it.
     address: str | None = None
     code: CodeVersions = VERSION_1
-    state_version: int = 1
+    state_version: StateVersion = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,12 @@ from typing import Any
 
 from bankrmi.replication import matching
 from bankrmi.replication.cause import Cause, CauseKind
-from bankrmi.replication.code_versions import MIGRATIONS, migration_target
+from bankrmi.replication.code_versions import (
+    MIGRATIONS,
+    migration_of,
+    version_in_words,
+    with_version,
+)
 from bankrmi.replication.effects import IsBusy, Probe
 from bankrmi.replication.events import ClientEvent, LinkChanged, Probed
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
@@ -96,7 +101,11 @@ class Follower:
         if not self._said_unknown:
             self._said_unknown = True
             code, version = step.settings.code, step.journal.version
-            step.report("takes nothing its code does not know", knows=list(code[:2]), state_version=version)
+            step.report(
+                "takes nothing its code does not know",
+                knows=list(code[:2]),
+                state_version=version_in_words(version),
+            )
 
     def _bring_in(self, message: Checkpoint, step: Step) -> bool:
         """Make the journal hold the records, and nothing that the primary cannot have (A3).
@@ -286,11 +295,12 @@ def _knows(records: Sequence[Record], step: Step) -> bool:
     """Whether this server's code can do all that these records say, from the state that it has (S5)."""
     code, version = step.settings.code, step.journal.version_at(min(step.tip, records[0].first_id - 1))
     for record in records:
-        target = migration_target(record.session) if record.session.startswith(MIGRATIONS) else None
-        if target is not None:
-            if not (code.migrates_from < target <= code.newest):
+        migration = migration_of(record.session) if record.session.startswith(MIGRATIONS) else None
+        if migration is not None:
+            service, target = migration
+            if not code.makes(service, target, version):
                 return False
-            version = target
+            version = with_version(version, service, target)
         elif not (code.runs(version) or record.cancelled):
             return False
     return True

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bankrmi.replication.code_versions import StateVersion
 from bankrmi.replication.record import Position, Record
 
 __all__ = ["Adopted", "Journal"]
@@ -51,10 +52,10 @@ class Journal(Protocol):
         """Where the journal begins: the newest record that was folded, or else the opening state."""
 
     @property
-    def version(self) -> int:
+    def version(self) -> StateVersion:
         """Of the state, after the newest record."""
 
-    def version_at(self, action_id: int) -> int:
+    def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state after the record that ends there, or holds it."""
 
     @property

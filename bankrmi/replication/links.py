@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, KeysView
 
 from bankrmi.protocol_versions import NEWEST
-from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.replication.code_versions import CodeVersions, StateVersion, version_of
 from bankrmi.replication.events import LinkChanged
 from bankrmi.replication.settings import Settings
 
@@ -22,7 +22,7 @@ class LinkTable:
         self._own_copies_min = settings.copies_min
         self._start_ids: dict[str, str] = {}
         self._protocols: dict[str, int] = {}
-        self._codes: dict[str, tuple[CodeVersions, int]] = {}
+        self._codes: dict[str, tuple[CodeVersions, StateVersion]] = {}
         self._copies_stated: dict[str, int] = {}  # By servers that go by more copies than we.
 
     def __contains__(self, server: str) -> bool:
@@ -77,26 +77,36 @@ class LinkTable:
         stated = self._codes.get(server)
         return None if stated is None else stated[0]
 
-    def state_version_of(self, server: str) -> int | None:
+    def state_version_of(self, server: str) -> StateVersion | None:
         """Return of which version the copy of a server was when it was met, None if it cannot be spoken
         to."""
         stated = self._codes.get(server)
         return None if stated is None else stated[1]
 
-    def why_not_migrated(self, own: CodeVersions, version: int, servers: Iterable[str]) -> str:
-        """Return why a state of this version cannot be made the next one yet; "" if it can (S6).
+    def why_not_migrated(
+        self, own: CodeVersions, version: StateVersion, servers: Iterable[str], service: str = ""
+    ) -> str:
+        """Return why one service of such a state cannot be brought to its next version yet; "" if it can
+        (S6).
 
         `servers` are all others of the bank: one that is away may have code that could not follow.
         """
+        held, ours = version_of(version, service), own.of(service)
         for server in sorted(servers):
-            code = self.code_of(server)
-            if code is None:
+            stated = self.code_of(server)
+            if stated is None:
                 return f"{server} is not connected, and it is not known which version it has: start it"
-            if code.newest <= version:
+            code = stated.of(service)
+            if code is None:
+                return (
+                    f"{server} does not serve {service}: name it under `serves` in its file, "
+                    "and start it again"
+                )
+            if code.newest <= held:
                 return f"{server} has version {code.newest}: replace the module there, and start it again"
-            if not code.migrates(version):
-                return f"{server} has version {code.newest}, and cannot migrate from {version}"
-            if code.newest == own.newest and code.digest and own.digest and code.digest != own.digest:
+            if service not in stated.steps(version):
+                return f"{server} has version {code.newest}, and cannot migrate from {held}"
+            if ours is not None and _is_other_code(code, ours):
                 return (
                     f"{server} has another version {code.newest}: the module has to be the "
                     "same on all servers"
@@ -129,3 +139,8 @@ class LinkTable:
         """It is none of the servers any more, or lives elsewhere: what it stated was another's word."""
         self.down(server)
         self._copies_stated.pop(server, None)
+
+
+def _is_other_code(one: CodeVersions, other: CodeVersions) -> bool:
+    """Whether two modules call themselves the same version, and are known to be different."""
+    return one.newest == other.newest and bool(one.digest and other.digest) and one.digest != other.digest

@@ -24,7 +24,7 @@ from typing import Any, assert_never
 from bankrmi.replication import dispatch
 from bankrmi.replication.believing import Believing
 from bankrmi.replication.commits import Commits
-from bankrmi.replication.condition import Condition, condition_of, why_not_migrated
+from bankrmi.replication.condition import Condition, condition_of, next_migration
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
 from bankrmi.replication.effects import (
     Effect,
@@ -274,10 +274,10 @@ class Replica:
         """The newest action id up to which records may leave this server's journal; 0 if none may."""
         return self._office.party.may_be_folded
 
-    def why_not_migrated(self) -> str | None:
-        """S6: return why this server decides no migration; "" if it may, None if it leads not, or has
-        none."""
-        return None if self.primary is None else why_not_migrated(self._this_step())
+    def next_migration(self) -> tuple[str, str] | None:
+        """S6: return the service that gets its next version first ("": the first one), and why this server
+        does not decide that, "" if it may; None if it leads not, or there is none."""
+        return None if self.primary is None else next_migration(self._this_step())
 
     @property
     def has_work(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from bankrmi.replication.cause import Cause, CauseKind
+from bankrmi.replication.code_versions import version_in_words
 from bankrmi.replication.effects import Handed, Refusal, Reply
 from bankrmi.replication.events import SwitchoverAsked
 from bankrmi.replication.peer import PeerState, Standing
@@ -107,7 +108,10 @@ def _too_old(target: str, view: View, step: Step) -> str:
         return f"{target} speaks bankrmi protocol {spoken}, this view needs {needs}: upgrade it"
     code, version = step.links.code_of(target), step.journal.version
     if code is not None and not code.may_lead(version):
-        return f"{target} has version {code.newest} of what is served, and the state is of version {version}"
+        return (
+            f"{target} has version {code.in_words} of what is served, and the state is of version "
+            f"{version_in_words(version)}"
+        )
     return ""
 
 

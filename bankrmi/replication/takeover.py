@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.replication.cause import Cause, CauseKind
+from bankrmi.replication.code_versions import version_in_words
 from bankrmi.replication.effects import Handed, Refusal, Reply
 from bankrmi.replication.events import TakeoverAsked
 from bankrmi.replication.following import Follower
@@ -73,7 +74,7 @@ class Takeover:
         if step.journal.adopted.history != view.history:
             return f"{server} has not followed the bank into history {view.history}: it cannot lead"
         if not step.may_lead:
-            version, newest = step.journal.version, step.settings.code.newest
+            version, newest = version_in_words(step.journal.version), step.settings.code.in_words
             return f"{server} has version {newest} of what is served, and holds a state of version {version}"
         if step.is_member(view):
             if view.primary == server:

@@ -103,6 +103,7 @@ class Call:
         "flags",
         "kwargs",
         "method",
+        "of",
         "peer",
         "sequence",
         "serializer",
@@ -133,6 +134,8 @@ class Call:
         self.done = False
         self.about: str | None = None
         """The id of the request that it is about, as its object says, for lines of the log."""
+        self.of = ""
+        """Which of several services it is of, as its object says, likewise."""
 
     def through(self, source: CallSource) -> Call:
         """Return the same call, whose answer goes to `source` instead; this one is not to be answered."""

@@ -49,6 +49,8 @@ GOES_BY_VIEW = "servers_by_view"
 """Whether `servers` are those of the view (V12), not of a file; a version before does not state it."""
 
 _SHOWN_AT_MOST = 60
+_SERVICES_READ = 10_000
+"""Characters, of the services beside the first one that another server states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,8 @@ def stated(configuration: Configuration) -> dict[str, Any]:
     limits = configuration.limits
     return {
         "service": configuration.service,
-        "serves": configuration.serves,
+        "serves": next(iter(configuration.services.values()), None),
+        "serves_beside": _beside(configuration),
         "servers": dict(configuration.servers),
         GOES_BY_VIEW: False,
         "witness": keeper_as_stated(configuration),
@@ -81,6 +84,12 @@ def stated(configuration: Configuration) -> dict[str, Any]:
         "limits.group_bytes": limits.group_bytes,
         "limits.server_message_bytes": limits.server_message_bytes,
     }
+
+
+def _beside(configuration: Configuration) -> str | None:
+    """Return the services beside the first one, and their classes; None if there are none."""
+    beside = list(configuration.services.items())[1:]
+    return " ".join(f"{name}={target}" for name, target in sorted(beside)) or None
 
 
 def compared(ours: Mapping[str, Any], theirs: object) -> list[Difference]:
@@ -190,6 +199,24 @@ def _serves(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
     return "what one does with a call, the other would not", True
 
 
+def _serves_beside(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
+    mine, other = _by_name(ours["serves_beside"]), _by_name(theirs)
+    for name in mine.keys() & other.keys():
+        if mine[name].partition(":")[2] != other[name].partition(":")[2]:
+            return f"as {name} one serves another class than the other", True
+    if mine.keys() == other.keys():
+        return "each loads the classes from where it has them: they have to be the same ones", False
+    return (
+        "a service is created once every server names it; whoever does not name one that is there waits",
+        False,
+    )
+
+
+def _by_name(told: Any) -> dict[str, str]:
+    parts = told[:_SERVICES_READ].split() if isinstance(told, str) else []
+    return {name: target for name, _, target in (part.partition("=") for part in parts)}
+
+
 def _copies_min(ours: Mapping[str, Any], theirs: Any) -> tuple[str, bool]:
     more = max(ours["copies_min"], theirs) if type(theirs) is int else ours["copies_min"]
     return f"the larger counts, for both, as long as they know of each other: {more} copies", False
@@ -213,6 +240,7 @@ def _own(_: Mapping[str, Any], __: Any) -> tuple[str, bool]:
 _PLAIN_KEYS: Mapping[str, _Effect] = {
     "service": _service,
     "serves": _serves,
+    "serves_beside": _serves_beside,
     "copies_min": _copies_min,
     "lease_ms": _lease,
     "drift_ms": _lease,

@@ -23,8 +23,9 @@ from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.settings import GROUP_SHARE
 from bankrmi.server.measured_service import CallCosts, MeasuredService
 from bankrmi.server.opening_ledger import OpeningLedger
-from bankrmi.service.declaring import Description
 from bankrmi.service.machine import LIMIT_MS
+from bankrmi.service.served_services import ServedServices
+from bankrmi.service.versions import classes_beside
 from bankrmi.storage.about import SERVES, served_class
 from bankrmi.storage.backup_label import label_of
 from bankrmi.storage.database import BEFORE_REPLACING, DiskFailed, open_database, own_directory
@@ -46,18 +47,18 @@ class DataDirectory:
     """`data_dir/<server>`, ours until `release`."""
 
     def __init__(
-        self, configuration: Configuration, name: str, description: Description | None = None
+        self, configuration: Configuration, name: str, services: ServedServices | None = None
     ) -> None:
-        """`description`: of the class that is replicated; without, it is the accounts of a bank."""
+        """`services`: the classes that are replicated; without, it is the accounts of a bank."""
         self.path = configuration.data_dir / name
         self.database = self.path / DATABASE
-        self._description = description
+        self._services = services
         self.call_costs = CallCosts()
         """Of a class."""
         self._limit_ms = min(LIMIT_MS, GROUP_SHARE * configuration.checkpoint_timeout_ms)
-        self.ledger = None if description is not None else OpeningLedger(configuration.ledger)
+        self.ledger = None if services is not None else OpeningLedger(configuration.ledger)
         settings = configuration.journal
-        self._behind = _behind(configuration, description)
+        self._behind = _behind(configuration, services)
         self._keeping = Keeping(
             operations=settings.keep_operations,
             age_us=round(settings.keep_days * _DAY_US),
@@ -76,8 +77,8 @@ class DataDirectory:
         """Open the database; an empty one needs a sound ledger, any other ignores what it has become."""
         journal = self.journal_at(self.database)
         if self.ledger is None:
-            if journal.adopted is None and self._description is not None:
-                journal.note(SERVES, self._description.name)
+            if journal.adopted is None and self._services is not None:
+                journal.note(SERVES, self._services.home.name)
         elif journal.adopted is None:
             balances = self.ledger.read(journal)
             journal.close()
@@ -125,32 +126,41 @@ class DataDirectory:
             raise OperationFailed(f"the database {path} cannot be found again: {error.strerror}") from error
 
     def _machine(self, ledger: dict[int, int]) -> StateMachine:
-        if self._description is None:
+        if self._services is None:
             return Accounts(ledger)
-        return MeasuredService(self._description, self.call_costs, limit_ms=self._limit_ms)
+        return MeasuredService(self._services, self.call_costs, limit_ms=self._limit_ms)
 
     def _check_what_it_holds(self, database: apsw.Connection, path: Path) -> None:
         """Raise ConfigurationError if it is the state of something else than what is to be served."""
         about = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get
         if not about or not database.execute("SELECT 1 FROM about WHERE name = 'adopted'").get:
             return  # It is empty.
-        held, wanted = served_class(database), None if self._description is None else self._description.name
+        held, wanted = served_class(database), None if self._services is None else self._services.home.name
         if held != wanted:
             database.close()
             raise ConfigurationError(
                 f"{path} holds {_in_words(held)}, and the configuration serves {_in_words(wanted)}: "
                 "name the class that it belongs to (`serves`, or `bankrmi serve`), or another data_dir"
             )
+        for service, kind in classes_beside(database).items():
+            found = None if self._services is None else self._services.find(service)
+            if found is None or found.name != kind:
+                instead = "does not name it" if found is None else f"has {found.name} under that name"
+                database.close()
+                raise ConfigurationError(
+                    f"{path} holds the state of {kind} as the service {service}, and the configuration "
+                    f"{instead}: name it below `serves`, or another data_dir (what is there stays as it is)"
+                )
 
 
 def _in_words(kind: str | None) -> str:
     return "the accounts of a bank" if kind is None else f"the state of {kind}"
 
 
-def _behind(configuration: Configuration, description: Description | None) -> WriteBehind:
+def _behind(configuration: Configuration, services: ServedServices | None) -> WriteBehind:
     """Return how far what follows from the journal may lag behind it: the state of a class does not."""
     settings = configuration.journal
-    if description is not None:
+    if services is not None:
         return WriteBehind(0, 0)
     return WriteBehind(settings.records_behind, settings.operations_behind)
 

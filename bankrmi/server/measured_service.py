@@ -17,6 +17,7 @@ from bankrmi.line_budget import LineBudget
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.declaring import Description
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.served_services import ServedServices
 from bankrmi.storage.state_machine import Moment
 
 __all__ = ["CallCosts", "MeasuredService"]
@@ -42,8 +43,8 @@ class CallCosts:
 class MeasuredService(ServiceMachine):
     """One copy of a service, whose calls are measured where they are decided."""
 
-    def __init__(self, description: Description, costs: CallCosts, *, limit_ms: float) -> None:
-        super().__init__(description, limit_ms=limit_ms)
+    def __init__(self, services: Description | ServedServices, costs: CallCosts, *, limit_ms: float) -> None:
+        super().__init__(services, limit_ms=limit_ms)
         self._costs = costs
         self._budget = LineBudget(_BURST, _EVERY_SECONDS)
 
@@ -60,14 +61,14 @@ class MeasuredService(ServiceMachine):
 
     def heard(self, call: Called, raised: Raised) -> None:
         """Say what a method raised that it does not declare, and where."""
-        method = self._description.methods.get(call.method)
+        method = self._services.methods.get(call.method)
         declared = () if method is None else method.raises
         if any(kind.__qualname__ == raised.name for kind in declared) or not self._budget.allows(call.method):
             return
         left_out = self._budget.left_out()
         log.warning(
             "a method raised what it does not declare",
-            method=f"{self._description.name}.{call.method}",
+            method=self._services.in_words(call.method),
             error=f"{raised.name}: {raised.words}" if raised.words else raised.name,
             **({"at": raised.at} if raised.at else {}),
             **({"left_out": left_out} if left_out else {}),

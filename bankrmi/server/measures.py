@@ -7,8 +7,9 @@ Rule 3: what is a primary's is shown by the primary alone; of others there is no
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bankrmi.metrics.measure import Measure, Reading, one_of
 from bankrmi.metrics.of_daemons import about, certificate, of_daemons, refused
@@ -38,7 +39,8 @@ class WatchedServer:
     driver: Driver
     daemon: Daemon
     admission: Admission
-    requests: RequestFigures
+    requests: Mapping[str, RequestFigures]
+    """By service."""
     certificate_days: float | None = None
 
 
@@ -49,8 +51,10 @@ def measures_of(
     *,
     others: Collection[str] | None = None,
     requests: Countable = OF_ACCOUNTS,
+    services: Collection[str] = (),
 ) -> Measures:
-    """Return all that is shown of this server, one of `servers`, which answers such requests.
+    """Return all that is shown of this server, one of `servers`, which answers such requests; each of these
+    services is told apart, if there are several.
 
     Servers come and go: each of the two collections may have others in it at another time.
     """
@@ -67,7 +71,7 @@ def measures_of(
         ),
         *_of_the_journal(others),
         *_of_silence(others),
-        *_of_requests(requests),
+        *_of_requests(requests, services if len(services) > 1 else ()),
         *_of_commits(),
         *of_daemons(lambda watched: [watched.daemon]),
     )
@@ -197,21 +201,36 @@ def _primary_silent_seconds(watched: WatchedServer) -> Reading:
     return None if silent_ms is None else silent_ms / 1000
 
 
-def _of_requests(requests: Countable) -> Measures:
+def _by_service(
+    watched: WatchedServer, read: Callable[[RequestFigures], Mapping[Any, Any]], *, told_apart: bool
+) -> Mapping[Any, Any]:
+    """Return figures of requests, by service as well if they are told apart."""
+    if not told_apart:
+        [one] = watched.requests.values()
+        return read(one)
+    return {
+        (service, *(key if isinstance(key, tuple) else (key,))): figure
+        for service, one in watched.requests.items()
+        for key, figure in read(one).items()
+    }
+
+
+def _of_requests(requests: Countable, services: Collection[str]) -> Measures:
+    apart, labels = bool(services), {"service": tuple(services)} if services else {}
     return (
         Measure(
             name="bankrmi_requests_total",
             kind="counter",
             meaning="Calls of clients that were answered, by what was called and what came of it",
-            labels={"kind": requests.kinds, "outcome": requests.outcomes},
-            read=lambda watched: watched.requests.by_kind_and_outcome(),
+            labels={**labels, "kind": requests.kinds, "outcome": requests.outcomes},
+            read=lambda watched: _by_service(watched, RequestFigures.by_kind_and_outcome, told_apart=apart),
         ),
         Measure(
             name="bankrmi_request_seconds",
             kind="histogram",
             meaning="How long calls took that waited for the rules, until the answer was handed over",
-            labels={"kind": requests.timed},
-            read=lambda watched: watched.requests.seconds(),
+            labels={**labels, "kind": requests.timed},
+            read=lambda watched: _by_service(watched, RequestFigures.seconds, told_apart=apart),
         ),
         refused(lambda watched: watched.admission.refused, *BUSY),
         Measure(

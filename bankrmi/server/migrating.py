@@ -1,4 +1,5 @@
-"""When the state gets the next version of its class: as a request of the primary's own (S6).
+"""When the state gets the next version of its class: as a request of the primary's own (S6). So a service is
+created, too, that the configuration names and the state has not yet (S8).
 
     every server has the class? ──no──> say who has not (`status`), and look again
              │ yes
@@ -9,19 +10,28 @@ Rule 1: nothing is decided here. A migration is a request as any other, and the 
         version before and from no other: one that is proposed twice does nothing the second time.
 Rule 2: while automatic takeover is paused a migration may take long: nobody leads in the place of who is
         silent.
+Rule 3: one at a time; a service that waits for a server's code holds up no other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bankrmi.replication.code_versions import MIGRATIONS, migration_session
+from bankrmi.replication.code_versions import (
+    MIGRATIONS,
+    StateVersion,
+    migration_session,
+    version_in_words,
+    version_of,
+)
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.replica import Replica
 from bankrmi.service.calls import packed_call
 from bankrmi.service.declaring import Description, migration_name
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.served_services import ServedServices, qualified
 from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["PAUSED_LIMIT_MS", "Migrations"]
@@ -49,6 +59,7 @@ class MigrationHost(Protocol):
 class _Proposed:
     """A migration that was given to the rules, in an epoch, with a journal up to `tip`."""
 
+    service: str
     target: int
     epoch: int
     tip: int
@@ -56,48 +67,59 @@ class _Proposed:
 
 
 class Migrations:
-    """Migrates the state of one server's class while that server leads."""
+    """Migrates the state of one server's classes while that server leads."""
 
-    def __init__(self, host: MigrationHost, description: Description, log: Any) -> None:
+    def __init__(self, host: MigrationHost, services: Description | ServedServices, log: Any) -> None:
         self._host = host
-        self._description = description
+        self._services = ServedServices.of(services)
         self._log = log
         self._proposed: _Proposed | None = None
-        self._failed_with_ms: dict[int, float] = {}  # By target: the most time with which it failed.
+        self._failed_with_ms: dict[tuple[str, int], float] = {}  # The most time with which one failed.
         self._said = ""
-        self._version: int | None = None
+        self._version: StateVersion | None = None
 
     def tick(self) -> None:
         """Look whether there is something to do."""
-        host, code = self._host, self._description.code
+        host, code = self._host, self._services.code
         version = host.journal.version
         if self._version not in (None, version):
-            self._log.info("the state is of another version", version=version, was=self._version)
+            self._log.info(
+                "the state is of another version", version=_told(version), was=_told(self._version)
+            )
         self._version = version
         if not code.migrates(version) and self._proposed is None:
             return
-        why = host.replica.why_not_migrated()
+        found = host.replica.next_migration()
         machine = host.journal.machine
-        if why is None or not isinstance(machine, ServiceMachine):
+        if found is None or not isinstance(machine, ServiceMachine):
             self._proposed = None  # It leads no more, or there is nothing to do.
             return
-        self._learn(machine, version)
+        self._learn(machine)
+        service, why = found
         if why and why != self._said:
-            self._log.info("the next version of the class waits", version=version + 1, why=why)
+            self._tell(service, version_of(version, service), why)
         self._said = why
         if why == "" and self._proposed is None and code.migrates(version):
-            self._propose(machine, version + 1)
+            self._propose_next(machine, [service, *code.steps(version)])
 
-    def _learn(self, machine: ServiceMachine, version: int) -> None:
+    def _tell(self, service: str, version: int, why: str) -> None:
+        named = {"service": self._services.called(service)} if self._services.beside else {}
+        if version:
+            self._log.info("the next version of the class waits", **named, version=version + 1, why=why)
+        else:
+            self._log.info("a service waits to be created", **named, why=why)
+
+    def _learn(self, machine: ServiceMachine) -> None:
         """Find out what came of what was proposed."""
         proposed, failure = self._proposed, machine.failure
         if proposed is None:
             return
+        version = machine.version_of(proposed.service)
         if failure is not None and failure.action_id > proposed.tip:
-            self._failed_with_ms[proposed.target] = proposed.limit_ms
+            self._failed_with_ms[proposed.service, proposed.target] = proposed.limit_ms
             self._log.error(
                 "a migration failed",
-                migration=migration_name(proposed.target),
+                migration=_method_of(proposed.service, version, proposed.target),
                 stays_at_version=version,
                 why=failure.words,
             )
@@ -105,20 +127,38 @@ class Migrations:
         elif version >= proposed.target or self._epoch != proposed.epoch:
             self._proposed = None
 
-    def _propose(self, machine: ServiceMachine, target: int) -> None:
+    def _propose_next(self, machine: ServiceMachine, services: Iterable[str]) -> None:
+        """Propose the first migration that has not failed yet with the time that there is."""
         view = self._host.replica.view
         is_paused = view is not None and view.paused is not None
         limit_ms = PAUSED_LIMIT_MS if is_paused else machine.limit_ms
-        if limit_ms <= self._failed_with_ms.get(target, 0.0):
-            return
+        for service in services:
+            one = self._services.find(service)
+            version = machine.version_of(service)
+            target = version + 1 if version or one is None else one.version
+            if limit_ms > self._failed_with_ms.get((service, target), 0.0):
+                self._propose(machine, service, target, limit_ms)
+                return
+
+    def _propose(self, machine: ServiceMachine, service: str, target: int, limit_ms: float) -> None:
         machine.migration_limit_ms = limit_ms
         tip = self._host.journal.tip.action_id
-        self._proposed = _Proposed(target, self._epoch, tip, limit_ms)
-        call = packed_call(migration_name(target), [], {})
-        request = migration_session(target), tip + 1
+        self._proposed = _Proposed(service, target, self._epoch, tip, limit_ms)
+        call = packed_call(_method_of(service, machine.version_of(service), target), [], {})
+        request = migration_session(target, service), tip + 1
         self._host.take(RequestArrived(None, request, call, 1, None, MIGRATIONS))
 
     @property
     def _epoch(self) -> int:
         view = self._host.replica.view
         return 0 if view is None else view.epoch
+
+
+def _method_of(service: str, version: int, target: int) -> str:
+    """Return the method that makes a version of a service, of the one before; or that creates it."""
+    return qualified(service, migration_name(target) if version else "create")
+
+
+def _told(version: StateVersion | None) -> int | str | None:
+    """Return a version as the log has it."""
+    return version if version is None or isinstance(version, int) else version_in_words(version)

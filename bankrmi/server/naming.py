@@ -1,4 +1,5 @@
-"""Keeps this server's name with the name server: again whenever it was away, or this server has another disk.
+"""Keeps this server's names with the name server, one for each service: again whenever it was away, or this
+server has another disk.
 
 Rule 1: names are hints; nothing waits for them, and a name server that is away is not an error.
 Rule 2: the handshake says which process and which disk has the name: roles go to those that the view names.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -46,14 +48,21 @@ class Naming:
         self._start_id = start_id
         self._incarnation = incarnation
         self._name = ACCOUNT_ID + server
-        self._uri = uri_of(ACCOUNT_ID + server, configuration.servers[server])
-        self._tags = [f"server:{server}", f"service:{configuration.service}"]
+        self._said_of = {
+            name: [
+                name,
+                uri_of(name, configuration.servers[server]),
+                False,
+                [f"server:{server}", f"service:{service}"],
+            ]
+            for service, name in _names(configuration, server).items()
+        }
         self._link: Link | None = None
         self._said = ""
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._away = False
-        self._refused = ""
+        self._refused: dict[str, str] = {}  # Why, by name.
         self._closed = False
 
     def open(self) -> None:
@@ -83,22 +92,23 @@ class Naming:
         if link.pending:
             link.close()  # It has not answered since the last time: try whether it takes a new connection.
             return
-        said = [self._name, self._uri, False, self._tags]
-        link.call("register", said, lambda answer: self._registered(link, answer))
+        for name, said in self._said_of.items():
+            link.call("register", said, partial(self._registered, link, name))
         self._later(RENEW_SECONDS, self._register)
 
-    def _registered(self, link: Link, answer: object) -> None:
+    def _registered(self, link: Link, name: str, answer: object) -> None:
         if self._closed or not link.up:
             return  # Whoever closed it, or `_lost`, sees to it.
         if isinstance(answer, Exception):
-            if self._refused != str(answer):
-                self._refused = str(answer)
-                log.warning("the name server did not take our name", name=self._name, reason=self._refused)
+            if self._refused.get(name) != str(answer):
+                self._refused[name] = str(answer)
+                log.warning("the name server did not take our name", name=name, reason=self._refused[name])
             self._later(REFUSED_SECONDS, self._register)
             return
-        if self._away or self._refused:
-            log.info("the name server is back" if self._away else "the name is ours again", name=self._name)
-        self._away, self._refused = False, ""
+        if self._away or name in self._refused:
+            log.info("the name server is back" if self._away else "the name is ours again", name=name)
+        self._away = False
+        self._refused.pop(name, None)
 
     def _look_at_disk(self) -> None:
         """Introduce ourselves anew when we have another disk."""
@@ -132,3 +142,9 @@ class Naming:
                 timer.cancel()
         if self._link is not None:
             self._link.close()
+
+
+def _names(configuration: Configuration, server: str) -> dict[str, str]:
+    """Return the names of this server's objects, by what they serve."""
+    names = {configuration.service: ACCOUNT_ID + server}
+    return names | {one: f"{ACCOUNT_ID}{server}.{one}" for one in configuration.services if one not in names}

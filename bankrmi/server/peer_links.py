@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bankrmi.protocol_versions import NEWEST
-from bankrmi.replication.code_versions import VERSION_1, CodeVersions
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions, StateVersion
 from bankrmi.replication.events import AnswerArrived, Event, LinkChanged, PeerAnswer, Probed
 from bankrmi.replication.messages import Message
 from bankrmi.server.ports import Clock
@@ -36,7 +36,7 @@ class Greeting:
     copies_min: int = 1
     protocol: int = NEWEST
     code: CodeVersions = VERSION_1
-    state_version: int = 1
+    state_version: StateVersion = 1
 
 
 Found = Greeting | bool

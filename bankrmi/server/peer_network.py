@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from bankrmi.errors import AccessDenied
-from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.replication.code_versions import CodeVersions, state_version_of
 from bankrmi.replication.events import PeerAnswer
 from bankrmi.replication.fields import CannotBeSaid
 from bankrmi.replication.messages import Message
@@ -312,6 +312,5 @@ def _greeting(form: Mapping[str, Any]) -> Greeting:
     server, start_id = str(form.get("server")), str(form.get("start_id"))
     copies = copies_min if type(copies_min) is int else 1
     told = settings.get("code") if isinstance(settings, Mapping) else None
-    version = told.get("state") if isinstance(told, Mapping) else None
-    state_version = version if type(version) is int and version >= 1 else 1
-    return Greeting(server, start_id, copies, code=CodeVersions.of_stated(told), state_version=state_version)
+    code, version = CodeVersions.of_stated(told), state_version_of(told)
+    return Greeting(server, start_id, copies, code=code, state_version=version)

@@ -28,6 +28,7 @@ from bankrmi.logging_setup import reopen_log
 from bankrmi.long_running import run_to_the_end
 from bankrmi.metrics.watching import Watching
 from bankrmi.own_credentials import own_credentials
+from bankrmi.replication.code_versions import stated_state, version_of
 from bankrmi.replication.condition import Condition
 from bankrmi.replication.events import StopAsked
 from bankrmi.replication.replica import Replica
@@ -60,14 +61,18 @@ from bankrmi.server.ticking import CertificateWatch, ReadyLine, each_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.server.whereabouts import Whereabouts
 from bankrmi.service.declaring import Description
-from bankrmi.service.loading import load
+from bankrmi.service.loading import load_services
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.served_services import HOME, ServedServices
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
 
 __all__ = ["run"]
 
 log = structlog.get_logger("bankrmi.server")
+
+ClientObjects = Mapping[str, AccountObject] | Mapping[str, ServiceObject]
+"""By service; HOME is the first one, or the accounts."""
 
 LEAVE_SECONDS = 1.5
 
@@ -103,16 +108,14 @@ class _Process:
         check_keeper(configuration)
         self._configuration = configuration
         self._name = name
-        self._description = None if configuration.serves is None else _described(configuration)
-        self._disk = DataDirectory(configuration, name, self._description)
+        self._services = _services(configuration)
+        self._disk = DataDirectory(configuration, name, self._services)
         self._credentials = own_credentials(configuration, "server", name)
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
         self._settings = settings_of(configuration, name, first=first)
-        if self._description is not None:
-            self._settings = settings_of_service(
-                self._settings, self._disk.call_costs, self._description.code
-            )
+        if self._services is not None:
+            self._settings = settings_of_service(self._settings, self._disk.call_costs, self._services.code)
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
             self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
         )
@@ -145,15 +148,15 @@ class _Process:
         naming = Naming(configuration, name, self._start_id, lambda: driver.journal.incarnation, credentials)
         copied_out = self._copied_out(copies)
         admission = self._admission()
-        account = self._account(admission, fetcher, network)
+        objects = self._objects(admission, fetcher, network)
         operator = OperatorObject(driver.take, copied_out, whereabouts)
-        self._register_objects(daemon, account, copies, operator, network)
+        self._register_objects(daemon, objects, copies, operator, network)
         folder = Folder(
             driver,
             driver.clock,
             lambda: copies.is_wanted or copied_out.any_goes_on,
         )
-        metrics = self._metrics(daemon, admission, account, fetcher, network)
+        metrics = self._metrics(daemon, admission, objects, fetcher, network)
         self._catch_signals()
         try:
             own_files = await metrics.listen()
@@ -171,8 +174,8 @@ class _Process:
             ]
             if copied_out.exports is not None:
                 on_tick.append(copied_out.exports.tick)
-            if self._description is not None:
-                on_tick.append(Migrations(driver, self._description, log).tick)
+            if self._services is not None:
+                on_tick.append(Migrations(driver, self._services, log).tick)
             driver.tick_every(self._settings.tick_ms, each_of(*on_tick))
             folder.look()
             self._disk.find_out(lambda: driver.journal)
@@ -249,7 +252,7 @@ class _Process:
     def _copied_out(self, copies: CopyServer) -> CopiedOut:
         timeout_ms, server = self._configuration.client.timeout_ms, self._name
         backups = Backups(self._driver, self._accounts, server=server, now_ms=now_ms)
-        if self._description is not None:
+        if self._services is not None:
             return CopiedOut(None, backups, copies)
         exports = Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms)
         return CopiedOut(exports, backups)
@@ -277,10 +280,8 @@ class _Process:
         journal = self._driver.journal
         return journal.version != journal.version_at(0)
 
-    def _account(
-        self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork
-    ) -> AccountObject | ServiceObject:
-        """Return what clients call: the account, or the class that is served in its place."""
+    def _objects(self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork) -> ClientObjects:
+        """Return what clients call: the account, or the classes that are served in its place, by service."""
         configuration, driver = self._configuration, self._driver
 
         def status() -> dict[str, Any]:
@@ -295,40 +296,66 @@ class _Process:
             )
 
         at_most = configuration.limits.operations_per_request
-        if self._description is not None:
-            return ServiceObject(
-                admission,
-                status,
-                self._description,
-                addresses=self._whereabouts,
-                entries_at_most=at_most,
-                state_version=lambda: None if driver.replica.primary is None else driver.journal.version,
-            )
-        return AccountObject(
+        if self._services is not None:
+            return {
+                name: self._service_object(admission, status, name, one, at_most)
+                for name, one in self._services.each()
+            }
+        account = AccountObject(
             admission,
             status,
             addresses=self._whereabouts,
             operations_per_request=at_most,
             journal=lambda: self._driver.journal,
         )
+        return {HOME: account}
+
+    def _service_object(
+        self,
+        admission: Admission,
+        status: Callable[[], dict[str, Any]],
+        service: str,
+        description: Description,
+        entries_at_most: int,
+    ) -> ServiceObject:
+        driver, services = self._driver, self._services
+        assert services is not None
+
+        def state_version() -> int | None:
+            if driver.replica.primary is None:
+                return None
+            return version_of(driver.journal.version, service)
+
+        return ServiceObject(
+            admission,
+            status if service == HOME else lambda: {**status(), "service": service},
+            description,
+            addresses=self._whereabouts,
+            entries_at_most=entries_at_most,
+            state_version=state_version,
+            service=service,
+            told_as=services.called(service) if services.beside else "",
+        )
 
     def _migration(self, shown: Condition) -> str | None:
         """Return what there is to say of the version of the class, if it is not yet that of the state."""
         machine = self._driver.journal.machine
-        if self._description is None or not isinstance(machine, ServiceMachine):
+        if self._services is None or not isinstance(machine, ServiceMachine):
             return None
-        return migration_in_words(self._description.name, shown, machine.failure)
+        return migration_in_words(self._services, shown, machine.failure)
 
     def _register_objects(
         self,
         daemon: Daemon,
-        account: AccountObject | ServiceObject,
+        objects: ClientObjects,
         copies: CopyServer,
         operator: OperatorObject,
         network: PeerNetwork,
     ) -> None:
         name, driver = self._name, self._driver
-        daemon.register(ACCOUNT_ID + name, account)
+        for service, one in objects.items():
+            ending = f".{service}" if service else ""
+            daemon.register(ACCOUNT_ID + name + ending, one)
         standby = StandbyObject(
             driver.take, copies, self._whereabouts.others, format_of_copies=lambda: driver.journal.format
         )
@@ -361,12 +388,13 @@ class _Process:
         self,
         daemon: Daemon,
         admission: Admission,
-        account: AccountObject | ServiceObject,
+        objects: ClientObjects,
         fetcher: CopyFetcher,
         network: PeerNetwork,
     ) -> Watching[WatchedServer]:
         """Return the port for whoever watches, if there is to be one."""
         configuration, driver = self._configuration, self._driver
+        figures = {service or configuration.service: one.figures for service, one in objects.items()}
 
         def watched() -> WatchedServer:
             condition = driver.replica.condition()
@@ -377,7 +405,7 @@ class _Process:
                 driver=driver,
                 daemon=daemon,
                 admission=admission,
-                requests=account.figures,
+                requests=figures,
                 certificate_days=None if self._credentials is None else self._credentials.days_left,
             )
 
@@ -393,7 +421,8 @@ class _Process:
                 self._whereabouts,
                 configuration.service,
                 others=self._whereabouts.others,
-                requests=account.figures.countable,
+                requests=next(iter(figures.values())).countable,
+                services=tuple(figures),
             ),
             watched,
             checks,
@@ -414,9 +443,9 @@ class _Process:
     def _settings_now(self) -> dict[str, Any]:
         """Return what this server states; that it goes by the view need not change where anybody lives."""
         self._stated[GOES_BY_VIEW] = self._replica.goes_by_view
-        if self._description is not None:
-            code, state = self._description.code, self._replica.journal.version
-            self._stated["code"] = {**code.stated(), "state": state}
+        if self._services is not None:
+            state = stated_state(self._replica.journal.version)
+            self._stated["code"] = {**self._services.code.stated(), **state}
         return self._stated
 
     def _tend_disk(self) -> None:
@@ -452,10 +481,11 @@ class _Process:
         )
 
 
-def _described(configuration: Configuration) -> Description:
-    """Return the class that is served; raises ConfigurationError."""
-    assert configuration.serves is not None
-    return load(configuration.serves, configuration.path.parent)
+def _services(configuration: Configuration) -> ServedServices | None:
+    """Return the classes that are served; None if it is a bank.  Raises ConfigurationError."""
+    if not configuration.services:
+        return None
+    return load_services(configuration.services, configuration.path.parent)
 
 
 def _keep_collector_quiet() -> None:

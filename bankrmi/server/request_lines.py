@@ -44,4 +44,7 @@ def tell_unheard(call: Call) -> None:
 
 def _tell(event: str, call: Call, request_id: object, **more: object) -> None:
     if request_id is not None:
-        complaints.note(event, request_id=request_id, method=call.method, peer=call.peer.address, **more)
+        of = {"service": call.of} if call.of else {}
+        complaints.note(
+            event, request_id=request_id, **of, method=call.method, peer=call.peer.address, **more
+        )

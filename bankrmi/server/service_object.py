@@ -30,6 +30,7 @@ from bankrmi.server.request_lines import tell_refused
 from bankrmi.server.service_answering import AskedOfService, refused_unless_done, with_its_record, without
 from bankrmi.service.calls import Called, packed_call
 from bankrmi.service.declaring import Description, Method
+from bankrmi.service.served_services import HOME, qualified
 
 __all__ = ["CALL_BYTES", "ServiceObject"]
 
@@ -52,8 +53,16 @@ class ServiceObject:
         addresses: Mapping[str, str],
         entries_at_most: int,
         state_version: Callable[[], int | None],
+        service: str = HOME,
+        told_as: str = "",
     ) -> None:
-        """`state_version`: of the state, None where this server does not lead."""
+        """`state_version`: of the state, None where this server does not lead.
+
+        `service`: its name, if it stands beside the first one; `told_as`: its name for lines of the log,
+        where there are several.
+        """
+        self._service = service
+        self._told_as = told_as
         self._admission = admission
         self._status = status
         self._description = description
@@ -79,6 +88,7 @@ class ServiceObject:
 
     def invoke(self, call: Call) -> None:
         """Take a call; wrong arguments are refused in a sentence."""
+        call.of = self._told_as
         way = self._ways.get(call.method)
         try:
             if way is None:
@@ -195,11 +205,10 @@ class ServiceObject:
     ) -> tuple[Method, tuple[list[Any], dict[str, Any]]]:
         found = self._description.of_version.get(version)
         if found is None:  # It is about to be migrated, and nothing else is done before.
-            raise Busy(
-                f"{self._name} is about to be brought from version {version} to {self._description.version}: "
-                f"ask again in {BUSY_RETRY_MS} ms",
-                retry_ms=BUSY_RETRY_MS,
-            )
+            what = f"is about to be brought from version {version} to {self._description.version}"
+            if not version:
+                what = "is not there yet: it is created once every server serves it"
+            raise Busy(f"{self._name} {what}: ask again in {BUSY_RETRY_MS} ms", retry_ms=BUSY_RETRY_MS)
         method = found.methods.get(name)
         if method is None:
             raise InvalidRequest(self._has_no(name, version, found))
@@ -228,7 +237,7 @@ class ServiceObject:
         *,
         form: Callable[..., Any],
     ) -> None:
-        operations = _packed(method, bound)
+        operations = self._packed(method, bound)
         size = len(operations)
         asked = AskedOfService(
             call, form, self._addresses, self.figures.of["update"], request_id=request_id, method=method.name
@@ -252,9 +261,18 @@ class ServiceObject:
         *,
         form: Callable[..., Any],
     ) -> None:
-        size = len(_packed(method, bound))
+        size = len(self._packed(method, bound))
         asked = AskedOfService(call, form, self._addresses, self.figures.of["query"], method=method.name)
-        self._admission.read(asked, Called(method.name, *bound), seen_of(seen), more_bytes=size)
+        called = Called(qualified(self._service, method.name), *bound)
+        self._admission.read(asked, called, seen_of(seen), more_bytes=size)
+
+    def _packed(self, method: Method, bound: tuple[list[Any], dict[str, Any]]) -> bytes:
+        operations = packed_call(qualified(self._service, method.name), *bound)
+        if len(operations) > CALL_BYTES:
+            raise InvalidRequest(
+                f"this call of {method.name} takes {len(operations)} bytes: at most {CALL_BYTES} are taken"
+            )
+        return operations
 
 
 def _kind(method: Method) -> str:
@@ -270,12 +288,3 @@ def _given(args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
     if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
         raise InvalidRequest("the arguments by name are a dict, and their names are text")
     return list(args), kwargs
-
-
-def _packed(method: Method, bound: tuple[list[Any], dict[str, Any]]) -> bytes:
-    operations = packed_call(method.name, *bound)
-    if len(operations) > CALL_BYTES:
-        raise InvalidRequest(
-            f"this call of {method.name} takes {len(operations)} bytes: at most {CALL_BYTES} are taken"
-        )
-    return operations

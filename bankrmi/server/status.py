@@ -13,10 +13,12 @@ from math import floor
 from typing import Any
 
 from bankrmi.config import Configuration
+from bankrmi.replication.code_versions import version_in_words, version_of
 from bankrmi.replication.condition import Condition
 from bankrmi.replication.roles import Role
 from bankrmi.replication.viewing import REMEDY
 from bankrmi.server.clock import now_ms
+from bankrmi.service.served_services import HOME, ServedServices
 from bankrmi.service.versions import FailedMigration
 
 __all__ = ["Fetched", "migration_in_words", "status_of", "why_not_in_sync"]
@@ -58,8 +60,9 @@ def status_of(
         "epoch": shown.epoch or 0,
         "action_id": tip.action_id,
         "newest_us": decided_us(tip.action_id),
-        "state_version": None if configuration.serves is None else shown.state_version,
+        "state_version": None if configuration.serves is None else version_of(shown.state_version, HOME),
         "class_version": None if configuration.serves is None else shown.code.newest,
+        "services": _services(configuration, shown) or None,
         "migration": migration(shown),
         "journal_from": shown.anchor.action_id + 1,
         "acknowledged": shown.acknowledged,
@@ -84,6 +87,20 @@ def status_of(
     }
 
 
+def _services(configuration: Configuration, shown: Condition) -> dict[str, dict[str, Any]]:
+    """Return of which version each service is, and its class; a state of version 0 is not there yet."""
+    told: dict[str, dict[str, Any]] = {}
+    for service, target in configuration.services.items():
+        known_as = HOME if service == configuration.service else service
+        code = shown.code.of(known_as)
+        told[service] = {
+            "serves": target,
+            "state_version": version_of(shown.state_version, known_as),
+            "class_version": None if code is None else code.newest,
+        }
+    return told
+
+
 def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
     """Return what this server waits for, None if it is primary or standby, and can do what is asked of
     that; a primary that others follow may have one of them left behind."""
@@ -105,7 +122,7 @@ def _why_of_another_version(shown: Condition) -> str | None:
     """S5: this server's code does not know the version of the state, here or at the primary."""
     code, view = shown.code, shown.view
     if not code.may_lead(shown.state_version):
-        return _has_another_version(code.newest, f"its state is of version {shown.state_version}")
+        return _has_another_version(shown, f"its state is of version {version_in_words(shown.state_version)}")
     if shown.role is not Role.JOINING or view is None or view.primary not in shown.state_versions:
         return None
     there = shown.state_versions[view.primary]
@@ -114,28 +131,47 @@ def _why_of_another_version(shown: Condition) -> str | None:
     primary = shown.codes[view.primary]
     if code.migrates(there) and not primary.runs(there):
         return None  # The primary makes the next version first of all.
-    return _has_another_version(code.newest, f"{view.primary} leads with a state of version {there}")
-
-
-def _has_another_version(newest: int, what: str) -> str:
-    return (
-        f"the class here is of version {newest}, and {what}: replace the module, and start this server again"
+    return _has_another_version(
+        shown, f"{view.primary} leads with a state of version {version_in_words(there)}"
     )
 
 
-def migration_in_words(name: str, shown: Condition, failure: FailedMigration | None) -> str | None:
-    """Return what keeps the state from the newest version of the class, or that nothing does; None if it has
+def _has_another_version(shown: Condition, what: str) -> str:
+    code = shown.code
+    if code.beside or not isinstance(shown.state_version, int):
+        are = f"the classes here are of version {code.in_words}"
+        then = "name all services below `serves`, replace the modules, and start this server again"
+        return f"{are}, and {what}: {then}"
+    is_ = f"the class here is of version {code.in_words}"
+    return f"{is_}, and {what}: replace the module, and start this server again"
+
+
+def migration_in_words(
+    services: ServedServices, shown: Condition, failure: FailedMigration | None
+) -> str | None:
+    """Return what keeps the state from the newest version of a class, or that nothing does; None if it has
     it."""
-    code, version = shown.code, shown.state_version
     if failure is not None:
+        name, version = _named(services, failure.service), version_of(shown.state_version, failure.service)
+        if not version:
+            return f"{name} is not there, since `create` failed: {failure.words}"
         return (
             f"{name} stays at version {version}, since "
             f"migrate_{version}_to_{version + 1} failed: {failure.words}"
         )
-    if shown.why_not_migrated is None or version >= code.newest:
+    if shown.migration is None:
         return None
-    waits = shown.why_not_migrated or "it is about to be made"
-    return f"{name} is at version {version}; version {version + 1}: {waits}"
+    service, why = shown.migration
+    name, version = _named(services, service), version_of(shown.state_version, service)
+    if not version:
+        return f"{name} is not there yet: {why or 'it is about to be created'}"
+    return f"{name} is at version {version}; version {version + 1}: {why or 'it is about to be made'}"
+
+
+def _named(services: ServedServices, service: str) -> str:
+    one = services.find(service)
+    name = service if one is None else one.name
+    return f"{name} ({services.called(service)})" if services.beside else name
 
 
 def _why_starting(shown: Condition) -> str:

@@ -5,12 +5,13 @@ service are copied into tables of ours, by SQLite itself, and what was said to m
 transaction of the record.
 
 Rule 1: taken back, every table is as it was: rows, row ids, indexes, triggers and views.
-Rule 2: one migration is kept at a time: the one before is acknowledged when the next one is decided (S6).
+Rule 2: what is another service's, of the same database, is left alone.
+Rule 3: one migration is kept at a time: the one before is acknowledged when the next one is decided (S6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -28,6 +29,9 @@ _SCHEMA = (
 )
 _TABLES = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL ORDER BY rowid"
 _NOTE = f"INSERT INTO {KEPT_TABLES} VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - ours
+Its = Callable[[str], bool]
+"""Whether a table, view, index or trigger is of the service that is migrated."""
+
 _ROWS_AT_ONCE = 500
 _DIGEST_BYTES = 8
 
@@ -39,16 +43,20 @@ def tables_are_kept(database: apsw.Connection) -> bool:
     )
 
 
-def keep_tables(database: apsw.Connection) -> None:
+def _all(_: str) -> bool:
+    return True
+
+
+def keep_tables(database: apsw.Connection, its: Its = _all) -> None:
     """Copy the tables of the service, in the transaction that is open."""
     forget_tables(database)
     database.execute(
         f"CREATE TABLE {KEPT_TABLES} (number INTEGER PRIMARY KEY, type TEXT NOT NULL, name TEXT NOT NULL,"
         " sql TEXT NOT NULL, columns TEXT NOT NULL)"
     )
-    tables: list[Any] = [row for row in database.execute(_TABLES) if not _is_not_its(row[0])]
+    tables: list[Any] = [row for row in database.execute(_TABLES) if _is_its(row[0], its)]
     others: list[Any] = [
-        row for row in database.execute(_SCHEMA) if not _is_not_its(row[1]) and not is_own(row[2])
+        row for row in database.execute(_SCHEMA) if _is_its(row[1], its) and not is_own(row[2])
     ]
     number = 0
     for name, sql in tables:
@@ -63,8 +71,8 @@ def keep_tables(database: apsw.Connection) -> None:
         database.execute(_NOTE, (number, kind, name, sql, ""))
 
 
-def _is_not_its(name: str) -> bool:
-    return is_own(name) or name.startswith("sqlite_")
+def _is_its(name: str, its: Its) -> bool:
+    return not is_own(name) and not name.startswith("sqlite_") and its(name)
 
 
 def _columns(database: apsw.Connection, table: str) -> list[str]:
@@ -86,13 +94,13 @@ def _columns(database: apsw.Connection, table: str) -> list[str]:
     return [own, *names]
 
 
-def put_tables_back(database: apsw.Connection) -> None:
+def put_tables_back(database: apsw.Connection, its: Its = _all) -> None:
     """Make the tables of the service what they were when they were kept, in the transaction that is open."""
     database.execute("PRAGMA defer_foreign_keys = 1")
     kept: list[Any] = database.execute(
         f"SELECT number, type, name, sql, columns FROM {KEPT_TABLES} ORDER BY number"  # noqa: S608 - ours
     ).fetchall()
-    _drop_everything(database)
+    _drop_everything(database, its)
     tables = [row for row in kept if row[1] == "table"]
     for _, _, _, sql, _ in tables:
         database.execute(sql)
@@ -109,14 +117,14 @@ def put_tables_back(database: apsw.Connection) -> None:
     forget_tables(database)
 
 
-def _drop_everything(database: apsw.Connection) -> None:
+def _drop_everything(database: apsw.Connection, its: Its) -> None:
     """Drop what is the service's: what rests on tables before the tables."""
     found: list[Any] = database.execute(
         "SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view', 'table')"
     ).fetchall()
     for kind in ("trigger", "view", "table"):
         for its_kind, name in found:
-            if its_kind == kind and not _is_not_its(name):
+            if its_kind == kind and _is_its(name, its):
                 database.execute(f"DROP {kind} IF EXISTS {quoted(name)}")
 
 
@@ -129,14 +137,14 @@ def forget_tables(database: apsw.Connection) -> None:
         database.execute(f"DROP TABLE {quoted(name)}")
 
 
-def digests_of_tables(database: apsw.Connection) -> dict[str, str]:
+def digests_of_tables(database: apsw.Connection, its: Its = _all) -> dict[str, str]:
     """Return a digest of every table of the service, columns and rows, and one of what else was made
     (`*`)."""
-    digests = {name: _digest_of(database, name) for name in table_names(database)}
+    digests = {name: _digest_of(database, name) for name in table_names(database) if its(name)}
     others: list[Any] = database.execute(
         "SELECT type, name, tbl_name FROM sqlite_schema WHERE type <> 'table' ORDER BY type, name"
     ).fetchall()
-    made = [row for row in others if not _is_not_its(row[1]) and not is_own(row[2])]
+    made = [row for row in others if _is_its(row[1], its) and not is_own(row[2])]
     return {**digests, "*": blake2b(msgpack.packb(made), digest_size=_DIGEST_BYTES).hexdigest()}
 
 

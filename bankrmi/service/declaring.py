@@ -21,7 +21,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.service.plain_values import Annotation, NotPlain, plain
 from bankrmi.service.tables import ServiceTables
+from bankrmi.service.using import Uses
 
 __all__ = [
     "MIGRATION",
@@ -107,6 +108,8 @@ class Service:
     """The tables of the service."""
     _moment: Given | None
     """What is the same on every copy, of the call that goes on; None in `create`."""
+    _others: Any = None
+    """What gives another service of the pair, to be called. (Set on the object, by who runs methods.)"""
 
     @property
     def now(self) -> datetime:
@@ -125,6 +128,15 @@ class Service:
                 "go by the time, or by chance"
             )
         return self._moment
+
+    def _other_service(self, uses: Uses[Any]) -> Any:
+        """Return another service, to be called."""
+        if self._others is None:
+            raise RuntimeError(
+                f"{uses.kind.__name__} is there to be called while a method of {type(self).__name__} runs on "
+                "a server, and not before or after"
+            )
+        return self._others(uses)
 
     def create(self) -> None:
         """Make the tables. Called once on each copy; what it leaves behind is the opening state."""
@@ -296,6 +308,8 @@ class Description:
     kind: type[Service]
     methods: Mapping[str, Method]
     previous: Description | None = None
+    uses: Mapping[str, Uses[Any]] = field(default_factory=dict)
+    """The other services that it calls, by attribute."""
 
     @property
     def name(self) -> str:
@@ -368,7 +382,25 @@ def described(kind: object) -> Description:
             f"{kind.__name__}.version is {version!r:.60}: it is a whole number from 1 on"
         )
     _check_migrations(kind)
-    return Description(kind, methods, _previous(kind))
+    return Description(kind, methods, _previous(kind), _uses(kind))
+
+
+def _uses(kind: type[Service]) -> dict[str, Uses[Any]]:
+    found = {}
+    for name in dir(kind):
+        uses = inspect.getattr_static(kind, name, None)
+        if isinstance(uses, Uses):
+            try:
+                used: object = uses.kind
+            except NameError as error:
+                raise ConfigurationError(f"{kind.__name__}.{name} uses what is not there: {error}") from None
+            if not (isinstance(used, type) and issubclass(used, Service)):
+                raise ConfigurationError(
+                    f"{kind.__name__}.{name} uses {_named(used)}, which is no service: name a class that "
+                    "inherits from bankrmi.Service"
+                )
+            found[name] = uses
+    return found
 
 
 def _check_beginning(kind: type[Service]) -> None:

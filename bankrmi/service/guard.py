@@ -27,7 +27,7 @@ from typing import Any
 
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["Undetermined", "check_names", "watched"]
+__all__ = ["Undetermined", "check_names", "watched", "within"]
 
 _CLOCKS = (
     "time",
@@ -172,6 +172,20 @@ def watched(module: str, *, is_update: bool) -> Iterator[None]:
             names.update(originals)
         if is_update:
             _inside.pop()
+
+
+@contextmanager
+def within(module: str) -> Iterator[None]:
+    """What is refused now is said to be of this module, which an update calls into, until the context
+    ends."""
+    if not _inside:  # A query runs: its own lines are not looked for either.
+        yield
+        return
+    _inside.append(module)
+    try:
+        yield
+    finally:
+        _inside.pop()
 
 
 def _hook() -> None:

@@ -1,4 +1,4 @@
-"""The class of a service by its name: `inventory:Inventory`, of a module that stands beside the
+"""The classes of services by their names: `inventory:Inventory`, of a module that stands beside the
 configuration."""
 
 from __future__ import annotations
@@ -6,21 +6,38 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.service.declaring import Description, described
 from bankrmi.service.guard import check_names
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.served_services import ServedServices
 
-__all__ = ["load"]
+__all__ = ["load", "load_services"]
 
 _TARGET = re.compile(r"([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*):([A-Za-z_][A-Za-z0-9_]*)")
 
 
+def load_services(named: Mapping[str, str], folder: Path) -> ServedServices:
+    """Return what a pair serves, by name, the first one first; raises ConfigurationError, saying what is
+    wrong where."""
+    (home, target), *others = named.items()
+    beside = {name: _loaded(other, folder) for name, other in others}
+    services = ServedServices(_loaded(target, folder), beside, home_name=home)
+    ServiceMachine(services).try_class()
+    return services
+
+
 def load(target: str, folder: Path) -> Description:
-    """Return the class, looked for in `folder` first; raises ConfigurationError, saying what is wrong
-    where."""
+    """Return one class, looked for in `folder` first; raises ConfigurationError likewise."""
+    description = _loaded(target, folder)
+    ServiceMachine(description).try_class()
+    return description
+
+
+def _loaded(target: str, folder: Path) -> Description:
     found = _TARGET.fullmatch(target)
     if found is None:
         raise ConfigurationError(
@@ -53,5 +70,4 @@ def load(target: str, folder: Path) -> Description:
     description = described(kind)
     for one in description.of_version.values():
         check_names(sys.modules[one.kind.__module__])
-    ServiceMachine(description).try_class()
     return description

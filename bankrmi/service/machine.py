@@ -1,4 +1,4 @@
-"""A service as a state machine (see `storage.state_machine`): calls, run on every copy in the same order.
+"""Services as a state machine (see `storage.state_machine`): calls, run on every copy in the same order.
 
 Rule 1: the state is in the tables of the service; what a call changes is in the transaction of its record, so
         what is on the disk is always what the journal there adds up to (S1).
@@ -11,13 +11,15 @@ Rule 4: a statement that writes, and is interrupted, takes its whole transaction
         in it but the call: what was decided before is written first (`own_transactions`).
 Rule 5: a migration is run once, on every copy, at the same action id, from the version before and no other;
         what it found is kept beside it until it is acknowledged (S6, S7).
-Rule 6: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
+Rule 6: several services are one state: a call is of one, whatever others that calls, and what it changed in
+        all of them is one change (S8). One that came later is created by a record, as if it were migrated.
+Rule 7: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -25,7 +27,12 @@ import apsw
 import msgpack
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
-from bankrmi.replication.code_versions import migration_session, migration_target
+from bankrmi.replication.code_versions import (
+    StateVersion,
+    migration_of,
+    migration_session,
+    version_of,
+)
 from bankrmi.replication.record import unpacked
 from bankrmi.service.before import (
     digests_of_tables,
@@ -37,9 +44,10 @@ from bankrmi.service.before import (
 from bankrmi.service.calls import RAISED, Called, Raised, called, done, result_of, shown
 from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest_of, take_back
 from bankrmi.service.declaring import Description, migration_name
-from bankrmi.service.object_state import OBJECT_TABLE
 from bankrmi.service.running import Runner
-from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, quoted, table_names
+from bankrmi.service.served_services import ServedServices, qualified
+from bankrmi.service.table_names import its
+from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, quoted, table_names, tables_of
 from bankrmi.service.versions import FailedMigration, Versions
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.disk_failure import DiskFailed
@@ -55,7 +63,7 @@ KEPT = 65_536
 
 _FORGOTTEN_TOGETHER = 1024
 
-_MIGRATION = re.compile(r"migrate_\d+_to_\d+")
+_MIGRATION = re.compile(r"(?:[A-Za-z0-9_-]+\.)?(?:migrate_\d+_to_\d+|create)")
 _SAVEPOINT, _RELEASE, _ROLL_BACK = "SAVEPOINT service", "RELEASE service", "ROLLBACK TO service"
 
 
@@ -66,7 +74,7 @@ class Told(NamedTuple):
 
 
 class ServiceMachine:
-    """One copy of a service."""
+    """One copy of a service, or of several."""
 
     own_transactions = True
     """SQLite takes back the whole transaction of a statement that writes and is interrupted."""
@@ -74,8 +82,8 @@ class ServiceMachine:
     needs_protocol = 1
     """A server that is too old to serve classes is told so when it connects, not by what is recorded."""
 
-    def __init__(self, description: Description, *, limit_ms: float = LIMIT_MS) -> None:
-        self._description = description
+    def __init__(self, services: Description | ServedServices, *, limit_ms: float = LIMIT_MS) -> None:
+        self._services = ServedServices.of(services)
         self.limit_ms = limit_ms
         """For a call that is decided here."""
         self._changed_at: int | None = None
@@ -87,23 +95,31 @@ class ServiceMachine:
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on."""
         self._database = database
-        self._runner = Runner(self._description, database, limit_ms=self.limit_ms)
+        services = self._services
+        self._runner = Runner(services, database, limit_ms=self.limit_ms, version_of=self.version_of)
         database.execute(UNDO_TABLE)
+        is_empty = not table_names(database)
         self._versions = Versions(
-            database, otherwise=1 if table_names(database) else self._description.version
+            database,
+            otherwise=services.home.version if is_empty else 1,
+            beside={name: one.version for name, one in services.beside.items()} if is_empty else None,
         )
         self.forget()
-        if OBJECT_TABLE in table_names(database):
-            self._runner.prepare(self.version)
+        if not is_empty:
+            self._runner.prepare()
 
     @property
-    def version(self) -> int:
+    def version(self) -> StateVersion:
         """Of the state: that of the class that made it, or that the newest migration has made."""
         return self._versions.now
 
-    def version_at(self, action_id: int) -> int:
+    def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id."""
         return self._versions.at(action_id)
+
+    def version_of(self, service: str) -> int:
+        """Return the version of the state of one service; "" is the first one. 0: it is not there."""
+        return version_of(self._versions.now, service)
 
     @property
     def failure(self) -> FailedMigration | None:
@@ -112,7 +128,7 @@ class ServiceMachine:
 
     def open(self) -> bytes:
         """Make the opening state; return what identifies it.  Raises ConfigurationError."""
-        kind = self._description.name
+        kind = self._services.name
         try:
             self._runner.create()
         except DatabaseGaveUp as error:
@@ -120,15 +136,23 @@ class ServiceMachine:
         except Exception as error:
             raise ConfigurationError(f"{kind}.create failed: {type(error).__name__}: {error}") from error
         check_tables(self._database, kind)
-        self._versions.note(0, self._description.version)
-        return opening_identity(self._database, kind, self._description.version)
+        for service, one in self._services.each():
+            self._versions.note(0, one.version, service=service, kind=one.name)
+        beside = {name: (one.name, one.version) for name, one in self._services.beside.items()}
+        home = self._services.home
+        return opening_identity(self._database, home.name, home.version, beside)
 
     def try_class(self) -> None:
         """Make the opening state once, in memory, to see that it can be made; and from the class before, if
         that is known.  Raises ConfigurationError."""
+        self._services.check_uses()
+        for _, one in self._services.each():
+            ServiceMachine(one)._try_alone(one)
+
+    def _try_alone(self, description: Description) -> None:
         made = self._columns_made()
-        before, kind, version = self._description.previous, self._description.name, self._description.version
-        if before is None or not self._description.code.migrates(version - 1):
+        before, kind, version = description.previous, description.name, description.version
+        if before is None or not description.code.migrates(version - 1):
             return
         migrated = self._columns_made(opened_by=before)
         for table in sorted(made.keys() | migrated.keys()):
@@ -147,22 +171,20 @@ class ServiceMachine:
     def _columns_made(self, opened_by: Description | None = None) -> dict[str, list[Any]]:
         """Return the columns of all tables that `create` makes; or that of another class, and the
         migration."""
-        machine = ServiceMachine(opened_by or self._description)
+        machine, one = ServiceMachine(opened_by or self._services), self._services.home
         machine.attach(open_in_memory())
         machine.open()
         database = machine._database
         try:
             if opened_by is not None:
                 self.attach(database)
-                name, target = migration_name(self._description.version), self._description.version
+                name, target = migration_name(one.version), one.version
                 database.execute("BEGIN IMMEDIATE")
                 moment = 0, (migration_session(target), 1)
                 [outcome] = self.apply([(name, (), {})], 1, moment)
                 if type(outcome) is tuple:
                     said = shown(outcome[1])
-                    raise ConfigurationError(
-                        f"{self._description.name}.{name} failed on an opening state: {said}"
-                    )
+                    raise ConfigurationError(f"{one.name}.{name} failed on an opening state: {said}")
             return {
                 table: database.execute(
                     'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)', (table,)
@@ -196,9 +218,9 @@ class ServiceMachine:
         """
         [operation] = operations
         call, self._changed_at = called(operation), action_id
-        target = migration_target(moment[1][0])
-        if target is not None:
-            return [self._migrated(call, target, action_id, moment, told)]
+        migration = migration_of(moment[1][0])
+        if migration is not None:
+            return [self._migrated(call, migration, action_id, moment, told)]
         if told is None:
             return [self._outcome(call, action_id, moment, limited=True)[0]]
         outcomes = list(unpacked(told))
@@ -206,7 +228,7 @@ class ServiceMachine:
             return outcomes
         outcome, tables = self._outcome(call, action_id, moment, limited=False)
         if outcomes != [outcome]:
-            what = f"{self._description.name}.{call.method} at action id {action_id}"
+            what = f"{self._services.in_words(call.method)} at action id {action_id}"
             where = f"table {', '.join(tables)}" if tables else "no table"
             raise BrokenInvariant(
                 f"{what} comes out differently here, where it changed {where}: "
@@ -222,7 +244,7 @@ class ServiceMachine:
         database.execute(_SAVEPOINT)
         with Recorder.of(database) as recorder:
             try:
-                value = self._runner.run(call, moment, version=self.version, limited=limited)
+                value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
             except Raised as raised:
                 self.heard(call, raised)
@@ -245,24 +267,28 @@ class ServiceMachine:
 
     # -- migrations ------------------------------------------------------------------------------
 
-    def _migrated(self, call: Called, target: int, action_id: int, moment: Moment, told: bytes | None) -> Any:
+    def _migrated(
+        self, call: Called, migration: tuple[str, int], action_id: int, moment: Moment, told: bytes | None
+    ) -> Any:
         """Return what came of a migration, as the journal keeps it, and note it."""
-        before = self.version
-        if call.method != migration_name(target):
+        service, target = migration
+        before = self.version_of(service)
+        creates = call.method == qualified(service, "create") and bool(service)
+        if not creates and call.method != qualified(service, migration_name(target)):
             raise BrokenInvariant(f"{call.method} is not what makes version {target}")
         if told is not None:
             [outcome] = unpacked(told)
             if type(outcome) is tuple:
-                self._versions.note(action_id, before, shown(outcome[1]))
+                self._note(action_id, service, before, shown(outcome[1]))
                 return outcome
         try:
-            _check_version(before, target)
+            _check_version(before, target, creates=creates)
             limit_ms = self.migration_limit_ms if told is None else 0.0
-            tables = self._migrate(target, moment, limit_ms)
+            tables = self._migrate(service, target, moment, limit_ms)
         except Raised as raised:
             if told is not None:
                 raise self._differs(call, action_id, f"it raised {raised.name}: {raised.words}") from None
-            self._versions.note(action_id, before, f"{raised.name}: {raised.words}")
+            self._note(action_id, service, before, f"{raised.name}: {raised.words}")
             return raised.outcome()
         result = done(tables, b"")
         if told is not None and outcome != result:
@@ -270,37 +296,46 @@ class ServiceMachine:
             other = there if type(there) is dict else {}
             unlike = [name for name in sorted({*tables, *other}) if tables.get(name) != other.get(name)]
             raise self._differs(call, action_id, f"table {', '.join(unlike)}")
-        self._versions.note(action_id, target)
+        self._note(action_id, service, target)
         self._migrated_at = action_id
         return result
 
+    def _note(self, action_id: int, service: str, version: int, failed: str | None = None) -> None:
+        one = self._services.find(service)
+        kind = "" if one is None else one.name
+        self._versions.note(action_id, version, failed, service=service, kind=kind)
+
     def _differs(self, call: Called, action_id: int, what: str) -> BrokenInvariant:
-        where = f"{self._description.name}.{call.method} at action id {action_id}"
+        where = f"{self._services.in_words(call.method)} at action id {action_id}"
         return BrokenInvariant(
             f"{where} comes out differently here ({what}): it goes by something "
             "that is not the same on every "
             "copy, or the module is another one"
         )
 
-    def _migrate(self, target: int, moment: Moment, limit_ms: float) -> dict[str, str]:
+    def _migrate(self, service: str, target: int, moment: Moment, limit_ms: float) -> dict[str, str]:
         """Make the next version of the tables; return their digests.  Raises Raised: then nothing is
         changed."""
-        database = self._database
+        database, its_own = self._database, its(service, self._services.beside)
+        taken = [] if self.version_of(service) else tables_of(database, service, self._services.beside)
+        if taken:
+            words = f"there is a table {taken[0]} already: the service has to have another name"
+            raise Raised("ValueError", "builtins", words, None)
 
         def work(migration: Callable[[], None]) -> dict[str, str]:
-            keep_tables(database)
+            keep_tables(database, its_own)
             own = _own_names(database)
             migration()
             if _own_names(database) != own:
                 raise PermissionError("a migration makes no tables with names that are bankrmi's own")
             if database.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1").get:
                 raise ValueError("rows are left that refer to rows which are not there (FOREIGN KEY)")
-            check_tables(database, self._description.name)
-            return digests_of_tables(database)
+            check_tables(database, self._services.called(service))
+            return digests_of_tables(database, its_own)
 
         database.execute(_SAVEPOINT)
         try:
-            tables = self._runner.migrate(target, moment, work, limit_ms / 1000)
+            tables = self._runner.migrate(service, target, moment, work, limit_ms / 1000)
         except Raised:
             if not database.in_transaction:  # It was interrupted: all that was in it was its own.
                 database.execute("BEGIN IMMEDIATE")
@@ -327,8 +362,9 @@ class ServiceMachine:
         """Take back what the newest call changed; an exception changed nothing."""
         self._changed_at = action_id
         newest = action_id + len(operations)
-        if _MIGRATION.fullmatch(called(operations[0]).method):
-            self._take_migration_back(newest)
+        method = called(operations[0]).method
+        if _MIGRATION.fullmatch(method):
+            self._take_migration_back(newest, method.rpartition(".")[0])
             return
         if newest <= self._kept_from:
             raise BrokenInvariant(f"how to take back action id {newest} is known no more")
@@ -339,21 +375,20 @@ class ServiceMachine:
             take_back(self._database, changes)
             self._runner.forget()
 
-    def _take_migration_back(self, action_id: int) -> None:
+    def _take_migration_back(self, action_id: int, service: str) -> None:
         """Make the tables what they were before it; if it failed, they are."""
-        made = self._versions.take_back(action_id)
-        if made == self.version:
+        if not self._versions.take_back(action_id):
             return
         if not tables_are_kept(self._database):
             raise BrokenInvariant(f"how to take back the migration at action id {action_id} is known no more")
-        put_tables_back(self._database)
+        put_tables_back(self._database, its(service, self._services.beside))
         self._runner.forget()
         self._migrated_at = None
 
     def read(self, query: Called) -> Told | Raised:
         """Run a query; an exception is an answer, too."""
         try:
-            return Told(self._runner.run(query, None, version=self.version, limited=True))
+            return Told(self._runner.run(query, None, limited=True))
         except Raised as raised:
             self.heard(query, raised)
             return raised
@@ -413,15 +448,21 @@ class ServiceMachine:
         return _exported(self._database)
 
 
-def _check_version(version: int, target: int) -> None:
+def _check_version(version: int, target: int, *, creates: bool) -> None:
     """Raise Raised if a state of this version is not the one that the migration to the target begins with."""
-    if version != target - 1:
-        raise Raised("RuntimeError", "builtins", f"the state is of version {version}", None)
+    if version != (0 if creates else target - 1):
+        what = f"the state is of version {version}" if version else "it is not there yet"
+        raise Raised("RuntimeError", "builtins", what, None)
 
 
-def opening_identity(database: apsw.Connection, kind: str, version: int) -> bytes:
-    """Return what identifies an opening state: class, version and all rows."""
+def opening_identity(
+    database: apsw.Connection, kind: str, version: int, beside: Mapping[str, tuple[str, int]] | None = None
+) -> bytes:
+    """Return what identifies an opening state: class, version and all rows; of all services, by their
+    names."""
     identity = blake2b(f"{kind} {version}".encode(), digest_size=16)
+    for name, (its_kind, its_version) in sorted((beside or {}).items()):
+        identity.update(f" {name} {its_kind} {its_version}".encode())
     for row in _exported(database):
         identity.update(msgpack.packb(row))
     return identity.digest()

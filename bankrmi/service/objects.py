@@ -24,7 +24,7 @@ from bankrmi.service.object_state import ObjectState
 
 __all__ = ["ObjectService"]
 
-_OURS = frozenset({"db", "_moment", "_state"})
+_OURS = frozenset({"db", "_moment", "_others", "_state"})
 
 
 class ObjectService(Service):

@@ -1,4 +1,4 @@
-"""One method, run within bounds.
+"""One method, run within bounds, with all that it calls of other services.
 
 Rule 1: whatever a method does, this returns its value or raises `Raised`: what it raised, that it took too
         long, that it wanted to end the process. A disk that fails is no exception of the method's:
@@ -7,7 +7,7 @@ Rule 2: a method has so many milliseconds of the processor's time, and three tim
         busy machine is no reason to fail. Then it is interrupted, in Python by a signal, in SQL by SQLite,
         again and again until it gives in. Only the server that decides counts the time: the others follow
         what is recorded.
-Rule 3: an update sees the time, chance and ids of its record.
+Rule 3: an update sees the time, chance and ids of its record; so does another service that it calls.
 Assumption: called in the main thread; elsewhere only SQL is interrupted.
 """
 
@@ -18,9 +18,10 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,12 +31,15 @@ import msgpack
 from bankrmi.errors import InvalidRequest
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.declaring import Description, Given, Method, Service, migration_name
-from bankrmi.service.guard import watched
+from bankrmi.service.guard import watched, within
+from bankrmi.service.inner_calls import CallPath, OtherService, in_savepoint
 from bankrmi.service.kept_values import KeptValues
 from bankrmi.service.object_state import ObjectState
 from bankrmi.service.plain_values import NotPlain, plain
+from bankrmi.service.served_services import HOME, ServedServices, plain_name, qualified
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
 from bankrmi.service.traced import line_of
+from bankrmi.service.using import Uses
 from bankrmi.storage.state_machine import Moment
 
 __all__ = ["Runner"]
@@ -55,6 +59,7 @@ _monotonic, _thread_time, _signal, _setitimer = (
     signal.signal,
     signal.setitimer,
 )
+_MORE_TIME = ": while automatic takeover is paused (`bankrmi pause`) it is given more, and is tried again"
 _WAITING_TIMES = 3
 """So many times longer than it may work a method may take: others have the processor, or it sleeps."""
 
@@ -70,41 +75,36 @@ class _OutOfTime(BaseException):
     """It took too long. Not an `Exception`: a method that catches those does not catch this."""
 
 
-class Runner:
-    """Runs the methods of one class on one database."""
+class _Hosted:
+    """One service: its object, and its attributes if those are the state, in each version."""
 
-    def __init__(self, description: Description, database: apsw.Connection, *, limit_ms: float) -> None:
-        self._description = description
-        self._limit_s = limit_ms / 1000
-        self._deadline: _Deadline | None = None
-        self._rings = False  # Whether the alarm is for the method that runs.
-        self.tables = ServiceTables(database)
-        self._services: dict[int, Service] = {}
-        self._states: dict[int, ObjectState] = {}  # Of those whose state are attributes.
+    def __init__(self, description: Description, tables: ServiceTables) -> None:
+        self.description = description
+        self.objects: dict[int, Service] = {}
+        self._states: dict[int, ObjectState] = {}
         self._newest_state: ObjectState | None = None  # Whose memory is of now.
         for version, one in description.of_version.items():
             kind = one.kind
-            service = self._services[version] = kind.__new__(kind)
+            service = self.objects[version] = kind.__new__(kind)
             if kind._keeps_attributes:
-                self._states[version] = ObjectState(self.tables, KeptValues(kind.__module__))
+                self._states[version] = ObjectState(tables, KeptValues(kind.__module__))
                 _give(service, "_state", self._states[version])
             else:
-                _give(service, "db", self.tables)
-        database.set_progress_handler(self._is_over, _STEPS)
+                _give(service, "db", tables)
+
+    @property
+    def keeps_attributes(self) -> bool:
+        """Whether its state are attributes, in any version."""
+        return bool(self._states)
 
     def forget(self) -> None:
         """The database has changed by itself: nothing in memory is of now."""
         for state in self._states.values():
             state.forget()
 
-    def prepare(self, version: int) -> None:
-        """Have in memory what the database has, if it is much: no call waits for that then."""
-        with suppress(Raised):  # Whoever calls is told.
-            self._state_of(version)
-
-    def _state_of(self, version: int) -> ObjectState | None:
+    def state_of(self, version: int) -> ObjectState | None:
         """Return the attributes of the class in this version, as the database has them; None: it has
-        tables."""
+        tables.  Raises Raised."""
         state = self._states.get(version)
         if state is None:
             return None
@@ -117,88 +117,267 @@ class Runner:
             raise Raised("ValueError", "builtins", str(error), None) from None
         return state
 
+    def begin(self, version: int) -> None:
+        """Make the opening state."""
+        service, state = self.objects[version], self._states.get(version)
+        _give(service, "_moment", None)
+        if state is None:
+            service.create()
+            return
+        state.make_table()
+        begin: Any = type(service).__init__
+        if begin is not Service.__init__:
+            begin(service)
+        else:
+            service.create()
+        state.write()
+        self._newest_state = state
+
+
+class Runner:
+    """Runs the methods of the services of one pair on one database."""
+
+    def __init__(
+        self,
+        services: ServedServices,
+        database: apsw.Connection,
+        *,
+        limit_ms: float,
+        version_of: Callable[[str], int],
+    ) -> None:
+        """`version_of`: the version of the state of a service; 0: it is not there."""
+        self._services = services
+        self._database = database
+        self._version_of = version_of
+        self._limit_s = limit_ms / 1000
+        self._deadline: _Deadline | None = None
+        self._rings = False  # Whether the alarm is for the method that runs.
+        self._path = CallPath(services.in_words)
+        self._given: Given | None = None
+        self._used: dict[Uses[Any], str] = {}  # Which service each of them means.
+        self.tables = ServiceTables(database, tuple(services.beside))
+        self._hosted = {name: _Hosted(one, self.tables) for name, one in services.each()}
+        for name, hosted in self._hosted.items():
+            for version, service in hosted.objects.items():
+                known = hosted.description.of_version[version]
+                if known.uses:
+                    _give(service, "_others", partial(self._other, name, known))
+        database.set_progress_handler(self._is_over, _STEPS)
+
+    def forget(self) -> None:
+        """The database has changed by itself: nothing in memory is of now."""
+        for hosted in self._hosted.values():
+            hosted.forget()
+
+    def prepare(self) -> None:
+        """Have in memory what the database has, if it is much: no call waits for that then."""
+        for name in self._hosted:
+            if version := self._version_of(name):
+                with suppress(Raised):  # Whoever calls is told.
+                    self._state_of(name, version)
+
+    def _state_of(self, service: str, version: int) -> ObjectState | None:
+        hosted = self._hosted[service]
+        if not hosted.keeps_attributes:
+            return None
+        with self.tables.of(service):
+            return hosted.state_of(version)
+
     def now(self) -> datetime:
         """Return what a query is told of the time."""
         return datetime.now(UTC)
 
     def create(self) -> None:
-        """Make the tables of the service."""
-        version = self._description.version
-        service, state = self._services[version], self._states.get(version)
-        _give(service, "_moment", None)
-        with self._doing(Doing.CREATE), watched(self._description.kind.__module__, is_update=True):
-            if state is None:
-                service.create()
-                return
-            state.make_table()
-            begin: Any = type(service).__init__
-            if begin is not Service.__init__:
-                begin(service)
-            else:
-                service.create()
-            state.write()
-            self._newest_state = state
+        """Make the tables of all services."""
+        for name, hosted in self._hosted.items():
+            self._begin(name, hosted.description.version)
 
-    def run(self, call: Called, moment: Moment | None, *, version: int, limited: bool) -> Any:
+    def _begin(self, service: str, version: int) -> None:
+        module = self._hosted[service].description.of_version[version].kind.__module__
+        with self.tables.of(service), self._doing(Doing.CREATE), watched(module, is_update=True):
+            self._hosted[service].begin(version)
+
+    def run(self, call: Called, moment: Moment | None, *, limited: bool) -> Any:
         """Return what the method returns, as plain values; raises Raised.
 
-        `moment`: of an update; None: a query. `version` is that of the tables, and of the class.
+        `moment`: of an update; None: a query.
         """
-        known = self._description.of_version.get(version)
-        method = None if known is None else known.methods.get(call.method)
+        name, plain_method = plain_name(call.method)
+        hosted = self._hosted.get(name)
+        version = self._version_of(name)
+        known = None if hosted is None else hosted.description.of_version.get(version)
+        method = None if known is None else known.methods.get(plain_method)
         is_update = moment is not None
-        if known is None or method is None or method.is_update is not is_update:
+        if hosted is None or method is None or method.is_update is not is_update:
             where = "" if version == 1 else f" in version {version}"
             raise Raised(
                 "LookupError", "builtins", f"there is no {_kind(is_update)} {call.method!r:.80}{where}", None
             )
-        service, doing = self._services[version], Doing.UPDATE if is_update else Doing.QUERY
-        state = self._state_of(version)
+        service, doing = hosted.objects[version], Doing.UPDATE if is_update else Doing.QUERY
+        state = self._state_of(name, version)
         limit_s = self._limit_s if limited else 0.0
 
         def work() -> Any:
-            value = self._value(service, method, call)
+            self._path.begin(name, call.method)
+            try:
+                value = self._value(service, method, call)
+            finally:
+                self._path.end()
             if state is not None:
                 state.write() if is_update else state.end_query()
             return value
 
+        self.tables.service = name
         try:
             return self._bounded(work, call.method, service, moment, doing, limit_s)
         except Raised:
             if state is not None:
                 state.take_back()
+            for entered in self._path.entered:  # What they had written is taken back with the whole call.
+                self._hosted[entered].forget()
             raise
+        finally:
+            self.tables.service = HOME
+
+    # -- one service called by another -----------------------------------------------------------
+
+    def _other(self, user: str, known: Description, uses: Uses[Any]) -> OtherService:
+        """Return what a service uses, to be called."""
+        if self._path.is_empty or self._path.service != user:
+            raise RuntimeError(
+                f"{known.name} calls other services while an update or a query of it runs, and not else"
+            )
+        name = self._used.get(uses)
+        if name is None:
+            name = self._used[uses] = self._services.used(known, uses)
+        version = self._version_of(name)
+        found = self._hosted[name].description.of_version.get(version)
+        if found is None:
+            raise LookupError(f"{self._services.called(name)} is not there yet, or about to be migrated")
+
+        def call(method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+            return self._inner(name, version, method, *method.bound(args, kwargs))
+
+        return OtherService(found, call)
+
+    def _inner(
+        self, name: str, version: int, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        if self._path.is_empty:
+            raise RuntimeError("another service is called while a method of a service runs, and not else")
+        hosted = self._hosted[name]
+        service = hosted.objects[version]
+        words = qualified(name, method.name)
+        if method.is_update and self.tables.doing is Doing.QUERY:
+            raise PermissionError(
+                f"a query changes nothing, and {self._services.in_words(words)} is an update: mark what "
+                "calls it with @bankrmi.update"
+            )
+        doing = Doing.UPDATE if method.is_update else Doing.QUERY
+        with self._path.deeper(name, words), self._at_another(name, service, doing):
+            with self._doing(Doing.OURS):
+                state = hosted.state_of(version)
+            try:
+                if not method.is_update:
+                    return self._value_of_inner(service, method, args, kwargs, state)
+                with self._in_savepoint():
+                    return self._value_of_inner(service, method, args, kwargs, state)
+            except BaseException:
+                if state is not None:
+                    state.take_back()
+                raise
+
+    @contextmanager
+    def _at_another(self, name: str, service: Service, doing: Doing) -> Iterator[None]:
+        """Be at another service, which sees the time and the chance of the same call, until the context
+        ends."""
+        _give(service, "_moment", self._given)
+        with self.tables.of(name), self._doing(doing), within(type(service).__module__):
+            yield
+
+    @contextmanager
+    def _in_savepoint(self) -> Iterator[None]:
+        """See `inner_calls.in_savepoint`: a savepoint is no statement of the service's."""
+        doing = self.tables.doing
+        self.tables.doing = Doing.OURS
+        try:
+            with in_savepoint(self._database):
+                self.tables.doing = doing
+                try:
+                    yield
+                finally:
+                    self.tables.doing = Doing.OURS
+        finally:
+            self.tables.doing = doing
+
+    def _value_of_inner(
+        self,
+        service: Service,
+        method: Method,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        state: ObjectState | None,
+    ) -> Any:
+        value = self._value(service, method, Called(method.name, args, kwargs))
+        if state is not None:
+            state.write() if method.is_update else state.end_query()
+        return method.returned(value)
+
+    # -- migrations ------------------------------------------------------------------------------
 
     def migrate(
-        self, target: int, moment: Moment, work: Callable[[Callable[[], None]], T], limit_s: float
+        self,
+        service: str,
+        target: int,
+        moment: Moment,
+        work: Callable[[Callable[[], None]], T],
+        limit_s: float,
     ) -> T:
         """Return what `work` does, around the migration that it is given; raises Raised. 0: without a
         limit."""
-        found = self._description.migration(target)
-        if found is None:
-            raise Raised("LookupError", "builtins", f"there is no {migration_name(target)}", None)
-        known, function = found
-        service, state = self._services[known.version], self._state_of(known.version)
+        hosted = self._hosted.get(service)
+        name = migration_name(target) if self._version_of(service) else "create"
+        known, function = self._migration(service, target)
+        if hosted is None or known is None:
+            raise Raised("LookupError", "builtins", f"there is no {qualified(service, name)}", None)
+        one, state = hosted.objects[known.version], None
+        if function is not None:
+            state = self._state_of(service, known.version)
 
         def migration() -> None:
+            if function is None:
+                self._begin(service, target)
+                return
             with self._doing(Doing.MIGRATION):
-                function(service)
+                function(one)
                 if state is not None:
                     state.write()
 
         try:
-            return self._bounded(
-                lambda: work(migration),
-                migration_name(target),
-                service,
-                moment,
-                Doing.OURS,
-                limit_s,
-                ": while automatic takeover is paused (`bankrmi pause`) it is given more, and is tried again",
-            )
+            with self.tables.of(service):
+                return self._bounded(
+                    lambda: work(migration),
+                    name,
+                    one,
+                    moment,
+                    Doing.OURS,
+                    limit_s,
+                    _MORE_TIME,
+                )
         except Raised:
             self.forget()
             raise
+
+    def _migration(self, service: str, target: int) -> tuple[Description | None, Callable[..., None] | None]:
+        """Return the class that makes a version of a service, and its method for that; or, where the service
+        is not there yet, the class in that version."""
+        description = self._services.find(service)
+        if description is None:
+            return None, None
+        if not self._version_of(service):
+            return description.of_version.get(target), None
+        found = description.migration(target)
+        return (None, None) if found is None else found
 
     def _bounded(
         self,
@@ -224,7 +403,7 @@ class Runner:
                 "TimeoutError", "builtins", f"{name} took more than {limit_s * 1000:.0f} ms{more}", None
             ) from None
         except BaseException as error:  # Also one that wants to end the process: that is not for a method.
-            raise _raised(error, self._description.kind.__module__) from None
+            raise _raised(error, self._services.modules) from None
         finally:
             failed, self.tables.failed = self.tables.failed, None
             if failed is not None:
@@ -247,11 +426,12 @@ class Runner:
 
     def _set_moment(self, service: Service, moment: Moment | None) -> None:
         if moment is None:
-            _give(service, "_moment", Given(self.now(), None))
-            return
-        time_us, (session, sequence) = moment
-        seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
-        _give(service, "_moment", Given(_EPOCH + timedelta(microseconds=time_us), seed))
+            self._given = Given(self.now(), None)
+        else:
+            time_us, (session, sequence) = moment
+            seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
+            self._given = Given(_EPOCH + timedelta(microseconds=time_us), seed)
+        _give(service, "_moment", self._given)
 
     @contextmanager
     def _doing(self, what: Doing) -> Iterator[None]:
@@ -313,8 +493,8 @@ def _kind(is_update: bool) -> str:
     return "update" if is_update else "query"
 
 
-def _raised(error: BaseException, module: str) -> Raised:
-    """Return an exception as the journal keeps it, and where in this module it was raised."""
+def _raised(error: BaseException, modules: Collection[str]) -> Raised:
+    """Return an exception as the journal keeps it, and where in these modules it was raised."""
     if isinstance(error, Raised):
         return error
     try:
@@ -332,7 +512,7 @@ def _raised(error: BaseException, module: str) -> Raised:
     made = Raised(
         _text(kind.__qualname__, 100), _text(kind.__module__, 200), _text(words, _WORDS_AT_MOST), values
     )
-    made.at = line_of(error, module)
+    made.at = line_of(error, modules)
     return made
 
 

@@ -6,14 +6,17 @@ Rule 2: only `create`, and migrations, make tables. An update writes rows; a que
 Rule 3: what differs from one copy to another is refused in an update: chance and clocks in SQL.
 Rule 4: a table has a primary key without NULL, and no AUTOINCREMENT: else a change could not be taken back
         whole.
-Rule 5: rows are handed over all at once, and so many at most: no question is left open behind a method's
+Rule 5: where several services lie in one database, each sees its own tables, under the names that it gave
+        them (see `table_names`).
+Rule 6: rows are handed over all at once, and so many at most: no question is left open behind a method's
         back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -21,6 +24,7 @@ from typing import Any
 import apsw
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.service.table_names import as_written, its, renamed
 
 __all__ = [
     "KEPT_TABLES",
@@ -33,12 +37,13 @@ __all__ = [
     "is_own",
     "quoted",
     "table_names",
+    "tables_of",
 ]
 
 OWN_TABLES = frozenset(
     {
         *("about", "journal", "requests", "sessions", "accounts"),
-        *("service_undo", "service_versions", "sqlite_sequence"),
+        *("service_undo", "service_versions", "service_versions_beside", "sqlite_sequence"),
     }
 )
 """What lies in the same file, and is not the service's."""
@@ -102,6 +107,12 @@ _COLUMNS = frozenset({"table_info", "table_xinfo"})
 """Which columns a table has: what records the changes asks so, in the middle of a statement."""
 
 
+_LIKE_TABLES = frozenset(
+    {"json_each", "json_tree", "generate_series", "pragma_table_info", "pragma_table_xinfo"}
+)
+"""Functions that are read as a table is, and are nobody's."""
+
+
 class Doing(Enum):
     """What goes on while SQLite is asked."""
 
@@ -163,11 +174,15 @@ class Rows:
 
 
 class ServiceTables:
-    """The tables of one service, as its methods see them."""
+    """The tables of the service whose method runs, as that sees them."""
 
-    def __init__(self, database: apsw.Connection) -> None:
+    def __init__(self, database: apsw.Connection, beside: Collection[str] = ()) -> None:
+        """`beside`: the names of the services that are there beside the first one."""
         self._database = database
         self._refused = ""
+        self._beside = tuple(beside)
+        self.service = ""
+        """Whose they are now; "" is the first one. (Set by who runs methods.)"""
         self.doing = Doing.OURS
         """What the authorizer goes by. (Set by who runs methods.)"""
         self.interrupted = False
@@ -176,6 +191,15 @@ class ServiceTables:
         """What the disk said to a statement, whatever the method made of that."""
         database.authorizer = self._may
         database.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)  # As whoever writes REFERENCES expects.
+
+    @contextmanager
+    def of(self, service: str) -> Iterator[None]:
+        """Be those of this service, until the context ends; "" is the first one."""
+        before, self.service = self.service, service
+        try:
+            yield
+        finally:
+            self.service = before
 
     def execute(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> Rows:
         """Execute one SQL statement, with values for its `?` or `:name`; return its rows."""
@@ -188,7 +212,10 @@ class ServiceTables:
     def all_rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Return all rows that a question of ours has, however many: no method runs."""
         assert self.doing is Doing.OURS
-        return self._database.execute(statement).fetchall()
+        return self._database.execute(self._renamed(statement)).fetchall()
+
+    def _renamed(self, statement: str) -> str:
+        return renamed(statement, self.service) if self.service else statement
 
     def _ask(self, statement: str, ask: Any) -> list[tuple[Any, ...]]:
         if self.doing is Doing.OURS:
@@ -206,17 +233,20 @@ class ServiceTables:
         self._refused = ""
         try:
             # The comment keeps it apart from statements of ours that SQLite has looked at before.
-            rows = list(islice(ask(f"/* {self.doing.value} */ {statement}"), ROWS_AT_MOST + 1))
+            asked = ask(f"/* {self.doing.value} */ {self._renamed(statement)}")
+            rows = list(islice(asked, ROWS_AT_MOST + 1))
         except _FAILED as error:
             self.failed = error
             raise DatabaseGaveUp(str(error)) from error
         except apsw.InterruptError:
             self.interrupted = True
             raise
-        except apsw.Error:
-            if not self._refused:
+        except apsw.Error as error:
+            if self._refused:
+                raise PermissionError(as_written(self.service, self._refused)) from None
+            if not self.service:
                 raise
-            raise PermissionError(self._refused) from None
+            raise type(error)(as_written(self.service, str(error))) from None
         if len(rows) > ROWS_AT_MOST:
             raise OverflowError(f"more than {ROWS_AT_MOST} rows: ask for fewer, with LIMIT")
         return rows
@@ -248,6 +278,8 @@ class ServiceTables:
         if operation in _READING or operation in _CHANGING:
             if is_own(first):
                 return f"the table {first} is bankrmi's own"
+            if self._is_anothers(first):
+                return f"the table {first} is another service's: call its methods (bankrmi.Uses)"
             if first.lower().startswith("sqlite_") and not self._makes_tables:
                 return f"the table {first} is SQLite's own"
             if operation in _CHANGING and self.doing is Doing.QUERY:
@@ -258,15 +290,25 @@ class ServiceTables:
                 return f"tables are made in `create`, and in migrations, and not later ({first})"
             if first == "sqlite_sequence":
                 return "AUTOINCREMENT has a counter that cannot be taken back: leave that word out"
-            return f"the name {first} is taken" if is_own(first) else ""
+            return f"the name {first} is taken" if is_own(first) or self._is_anothers(first) else ""
         if operation in _CHANGING_TABLES:
             named = second if operation == apsw.SQLITE_ALTER_TABLE else first
             if not self._makes_tables:
                 return f"tables are changed in migrations, and not else ({named})"
+            if self._is_anothers(named):
+                return f"the table {named} is another service's"
             return f"the table {named} is bankrmi's own" if is_own(named) else ""
         if operation == apsw.SQLITE_PRAGMA and first.lower() in _COLUMNS:
             return ""
         return "a method of a service can read and write rows, and this statement does something else"
+
+    def _is_anothers(self, name: str) -> bool:
+        """Whether a table, or what is made for one, is not of the service that asks; SQLite's own is of
+        none."""
+        lower = name.lower()
+        if not self._beside or not name or lower.startswith("sqlite_") or lower in _LIKE_TABLES:
+            return False
+        return not its(self.service, self._beside)(name)
 
     @property
     def _makes_tables(self) -> bool:
@@ -288,6 +330,11 @@ def table_names(database: apsw.Connection) -> list[str]:
     """Return the names of the service's tables, in their order."""
     names = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
     return [name for (name,) in names if not is_own(name) and not name.startswith("sqlite_")]
+
+
+def tables_of(database: apsw.Connection, service: str, beside: Collection[str]) -> list[str]:
+    """Return those of them that are one service's; "" is the first one."""
+    return list(filter(its(service, beside), table_names(database)))
 
 
 def quoted(name: str) -> str:

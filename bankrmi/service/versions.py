@@ -1,17 +1,43 @@
-"""Of which version the state is, since which action id, and what came of the newest migration that failed."""
+"""Of which versions the state is, since which action id, and what came of the newest migration that failed.
+
+The first service has a table that is as it was where it is alone; those beside it have one together, which
+also says of which class each is. A service that is in neither is not there yet: its version is 0.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import apsw
 
-__all__ = ["FailedMigration", "Versions"]
+from bankrmi.replication.code_versions import StateVersion, with_version
+
+__all__ = ["FailedMigration", "NotedVersion", "Versions", "classes_beside", "noted_versions"]
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS service_versions"
     " (action_id INTEGER PRIMARY KEY, version INTEGER NOT NULL, failed TEXT) STRICT"
 )
+_BESIDE = (
+    "CREATE TABLE IF NOT EXISTS service_versions_beside"
+    " (action_id INTEGER NOT NULL, service TEXT NOT NULL, class TEXT NOT NULL, version INTEGER NOT NULL,"
+    " failed TEXT, PRIMARY KEY (action_id, service)) STRICT"
+)
+_IS_THERE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'service_versions_beside'"
+_ROWS_BESIDE = (
+    "SELECT action_id, service, class, version, failed FROM service_versions_beside"
+    " ORDER BY action_id, service"
+)
+
+
+def classes_beside(database: apsw.Connection) -> dict[str, str]:
+    """Return the services beside the first one that this state has, and the class of each."""
+    if not database.execute(_IS_THERE).get:
+        return {}
+    rows: list[Any] = database.execute(_ROWS_BESIDE).fetchall()
+    newest = {service: (kind, version) for _, service, kind, version, _ in rows}
+    return {service: kind for service, (kind, version) in newest.items() if version}
 
 
 class FailedMigration(NamedTuple):
@@ -19,56 +45,100 @@ class FailedMigration(NamedTuple):
 
     action_id: int
     words: str
+    service: str = ""
+
+
+class NotedVersion(NamedTuple):
+    """Of which version a service, and of which class one beside the first, is from an action id on."""
+
+    action_id: int
+    service: str
+    version: int
+    failed: str | None
+    kind: str = ""
+
+
+def noted_versions(database: apsw.Connection) -> list[NotedVersion]:
+    """Return all that is noted, in the order of action ids."""
+    home: list[Any] = database.execute(
+        "SELECT action_id, version, failed FROM service_versions ORDER BY action_id"
+    ).fetchall()
+    beside: list[Any] = []
+    if database.execute(_IS_THERE).get:
+        beside = database.execute(_ROWS_BESIDE).fetchall()
+    rows = [NotedVersion(at, "", version, failed) for at, version, failed in home]
+    rows += [
+        NotedVersion(at, service, version, failed, kind) for at, service, kind, version, failed in beside
+    ]
+    return sorted(rows, key=lambda row: (row.action_id, row.service))
 
 
 class Versions:
-    """The table `service_versions` of one database: a row for each migration that was tried."""
+    """What one database says of them: a row for each migration that was tried, and for the opening."""
 
-    def __init__(self, database: apsw.Connection, *, otherwise: int) -> None:
-        """`otherwise`: what an empty copy is going to be of."""
+    def __init__(
+        self, database: apsw.Connection, *, otherwise: int, beside: Mapping[str, int] | None = None
+    ) -> None:
+        """`otherwise`, and `beside` by service: what an empty copy is going to be of."""
         self._database = database
-        self._otherwise = otherwise
+        self._otherwise: StateVersion = otherwise
+        for service, version in (beside or {}).items():
+            self._otherwise = with_version(self._otherwise, service, version)
         database.execute(_TABLE)
         self.load()
 
     def load(self) -> None:
         """Know what the database says."""
-        found: list[Any] = self._database.execute(
-            "SELECT action_id, version, failed FROM service_versions ORDER BY action_id"
-        ).fetchall()
-        self._rows: list[tuple[int, int, str | None]] = found
-
-    @property
-    def now(self) -> int:
-        """The version of the state."""
-        return self._rows[-1][1] if self._rows else self._otherwise
+        self._rows = noted_versions(self._database)
+        self.now = self._after(self._rows) if self._rows else self._otherwise
+        """The versions of the state."""
 
     @property
     def newest_action_id(self) -> int:
         """Of the newest migration, or of the opening."""
-        return self._rows[-1][0] if self._rows else 0
+        return self._rows[-1].action_id if self._rows else 0
 
-    def at(self, action_id: int) -> int:
-        """Return the version at an action id."""
-        return next((version for at, version, _ in reversed(self._rows) if at <= action_id), self.now)
+    def at(self, action_id: int) -> StateVersion:
+        """Return the versions at an action id."""
+        before = [row for row in self._rows if row.action_id <= action_id]
+        return self._after(before) if before else self.now
+
+    @staticmethod
+    def _after(rows: list[NotedVersion]) -> StateVersion:
+        version: StateVersion = 1
+        for row in rows:
+            version = with_version(version, row.service, row.version)
+        return version
 
     @property
     def failure(self) -> FailedMigration | None:
         """The newest migration, if it failed."""
-        if self._rows and self._rows[-1][2] is not None:
-            return FailedMigration(self._rows[-1][0], self._rows[-1][2])
+        newest = self._rows[-1] if self._rows else None
+        if newest is not None and newest.failed is not None:
+            return FailedMigration(newest.action_id, newest.failed, newest.service)
         return None
 
-    def note(self, action_id: int, version: int, failed: str | None = None) -> None:
-        """From this action id on it is of this version; `failed`: it still is, for a migration raised
-        that."""
-        row = action_id, version, failed
-        self._database.execute("INSERT INTO service_versions VALUES (?, ?, ?)", row)
-        self._rows.append(row)
+    def note(
+        self, action_id: int, version: int, failed: str | None = None, *, service: str = "", kind: str = ""
+    ) -> None:
+        """From this action id on a service, of this class, is of this version; `failed`: it still is, for a
+        migration raised that."""
+        if service:
+            self._database.execute(_BESIDE)
+            values = action_id, service, kind, version, failed
+            self._database.execute("INSERT INTO service_versions_beside VALUES (?, ?, ?, ?, ?)", values)
+        else:
+            self._database.execute(
+                "INSERT INTO service_versions VALUES (?, ?, ?)", (action_id, version, failed)
+            )
+        self._rows.append(NotedVersion(action_id, service, version, failed, kind))
+        self.now = self._after(self._rows)
 
-    def take_back(self, action_id: int) -> int:
-        """Forget what was noted at the newest action id; return the version that it had made, or kept."""
-        version = self.now
+    def take_back(self, action_id: int) -> bool:
+        """Forget what was noted at the newest action id; return whether a migration was done there."""
+        is_done = any(row.action_id == action_id and row.failed is None for row in self._rows)
         self._database.execute("DELETE FROM service_versions WHERE action_id = ?", (action_id,))
+        if self._database.execute(_IS_THERE).get:
+            self._database.execute("DELETE FROM service_versions_beside WHERE action_id = ?", (action_id,))
         self.load()
-        return version
+        return is_done

@@ -21,6 +21,7 @@ from typing import Any
 import apsw
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.code_versions import StateVersion
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import (
     DIGEST_BYTES,
@@ -325,11 +326,11 @@ class SqliteJournal:
         return anchor.position if anchor is not None else self._opening or _EMPTY
 
     @property
-    def version(self) -> int:
+    def version(self) -> StateVersion:
         """Of the state, after the newest record."""
         return self._derived.machine.version
 
-    def version_at(self, action_id: int) -> int:
+    def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state after the record that ends there, or holds it."""
         return self._derived.machine.version_at(action_id)
 

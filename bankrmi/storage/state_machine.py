@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import apsw
 
+from bankrmi.replication.code_versions import StateVersion
+
 __all__ = ["SUM_MODULUS", "Moment", "StateMachine"]
 
 SUM_MODULUS = (1 << 127) - 1
@@ -35,10 +37,10 @@ class StateMachine(Protocol):
     """
 
     @property
-    def version(self) -> int:
+    def version(self) -> StateVersion:
         """Of the state: one and the same where nothing ever migrates it."""
 
-    def version_at(self, action_id: int) -> int:
+    def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id that it has had."""
 
     def attach(self, database: apsw.Connection) -> None:

@@ -8,7 +8,7 @@ def test_nothing_is_lost(cluster):
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -27,7 +27,12 @@ class StartCluster(Protocol):
     """Starts a cluster that ends with the test."""
 
     def __call__(
-        self, service: type[_ServiceT], *, servers: int = 2, deadline: float = DEADLINE_S, **settings: object
+        self,
+        service: type[_ServiceT] | Mapping[str, type[_ServiceT]],
+        *,
+        servers: int = 2,
+        deadline: float = DEADLINE_S,
+        **settings: object,
     ) -> ServiceCluster[_ServiceT]:
         """Start a name server and `servers` servers; return when all copies are in sync."""
 
@@ -39,7 +44,7 @@ def cluster(tmp_path: Path) -> Iterator[StartCluster]:
     with ExitStack() as open_clusters:
 
         def start(
-            service: type[_ServiceT],
+            service: type[_ServiceT] | Mapping[str, type[_ServiceT]],
             *,
             servers: int = 2,
             deadline: float = DEADLINE_S,

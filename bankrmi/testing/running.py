@@ -25,11 +25,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from bankrmi import config
 from bankrmi.client import connect
@@ -40,8 +40,9 @@ from bankrmi.errors import BankError, ConfigurationError
 from bankrmi.held_port import HeldPort
 from bankrmi.relays import BankRelays
 from bankrmi.service.declaring import Service
+from bankrmi.service.machine import ServiceMachine
 from bankrmi.signals import putting_off
-from bankrmi.testing.served import import_path, served_as
+from bankrmi.testing.served import import_path, served_as, services_of
 
 __all__ = ["NAMESERVER", "ServiceCluster"]
 
@@ -58,6 +59,7 @@ _SIZES = (2, 3)
 _BROKEN = re.compile(rb"Traceback|cannot be broken was|BrokenInvariant|bug in bankrmi")
 
 ServiceT = TypeVar("ServiceT", bound=Service)
+_OtherT = TypeVar("_OtherT", bound=Service)
 _Value = TypeVar("_Value")
 
 
@@ -66,22 +68,26 @@ class ServiceCluster(Generic[ServiceT]):
 
     def __init__(
         self,
-        service: type[ServiceT],
+        service: type[ServiceT] | Mapping[str, type[ServiceT]],
         *,
         servers: int = 2,
         directory: Path | None = None,
         deadline: float = DEADLINE_S,
         **settings: object,
     ) -> None:
-        """`settings` are keys of config.yaml; `deadline` is how long it is waited for anything, in seconds.
+        """`service` is a class; or several by their names, the first one first. `settings` are keys of
+        config.yaml; `deadline` is how long it is waited for anything, in seconds.
 
         Everything is in `directory`, which is left as it is; without one, in one that is deleted at the end.
         Raises ConfigurationError if no other process could import the class.
         """
         if servers not in _SIZES:
             raise ConfigurationError(f"servers is 2 or 3, and not {servers}")
-        self._service = service
-        self._serves = served_as(service)
+        self._services: dict[str, type[ServiceT]] = (
+            {service.__name__.lower(): service} if isinstance(service, type) else dict(service)
+        )
+        self._serves = {name: served_as(kind) for name, kind in self._services.items()}
+        ServiceMachine(services_of(service)).try_class()
         self.servers = tuple(f"s{number}" for number in range(1, servers + 1))
         self._given = directory
         self._deadline_s = deadline
@@ -132,7 +138,11 @@ class ServiceCluster(Generic[ServiceT]):
             self._open.callback(one.close)
         lines = [f"nameserver: {held[NAMESERVER].address}", "servers:"]
         lines += [f"  {name}: {held[name].address}" for name in self.servers]
-        lines += [f"serves: {self._serves}", f"service: {self._service.__name__.lower()}"]
+        if len(self._serves) == 1:
+            [(name, target)] = self._serves.items()
+            lines += [f"serves: {target}", f"service: {name}"]
+        else:
+            lines += ["serves:", *(f"  {name}: {target}" for name, target in self._serves.items())]
         lines += [f"{key}: {_in_yaml(value)}" for key, value in self._settings.items()]
         self.path = self.directory / "config.yaml"
         self.path.write_text("\n".join(lines) + "\n")
@@ -327,9 +337,21 @@ class ServiceCluster(Generic[ServiceT]):
 
     # -- calling ---------------------------------------------------------------------------------
 
-    def connect(self, *, timeout: float | None = None) -> ServiceT:
-        """Return a client, which is closed at the end; a call gives up after `timeout` seconds."""
-        client = connect(self._service, self.configuration, timeout=timeout or self._deadline_s)
+    @overload
+    def connect(self, *, timeout: float | None = None) -> ServiceT: ...
+    @overload
+    def connect(
+        self, kind: type[_OtherT], *, service: str | None = None, timeout: float | None = None
+    ) -> _OtherT: ...
+    def connect(
+        self, kind: type[Any] | None = None, *, service: str | None = None, timeout: float | None = None
+    ) -> Any:
+        """Return a client, which is closed at the end; a call gives up after `timeout` seconds.
+
+        Of several services, of the one of this class; `service` is its name, if there are two.
+        """
+        called = kind or next(iter(self._services.values()))
+        client = connect(called, self.configuration, timeout=timeout or self._deadline_s, service=service)
         self._clients.append(client)
         return client
 

@@ -1,4 +1,4 @@
-"""Which module a class is in, so that the processes of a service find it, too.
+"""Which modules classes are in, so that the processes of a service find them, too.
 
 Rule: a class that another process cannot import is refused in a sentence, before anything is started.
 """
@@ -7,18 +7,35 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.service.declaring import Service, described
 from bankrmi.service.guard import check_names
-from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.served_services import ServedServices
 
-__all__ = ["import_path", "served_as"]
+__all__ = ["GivenServices", "import_path", "served_as", "services_of"]
+
+GivenServices = type[Service] | Mapping[str, type[Service]]
+"""A class; or several by the names of the services, the first one first."""
+
+
+def services_of(given: GivenServices) -> ServedServices:
+    """Return what a pair serves; raises ConfigurationError."""
+    if isinstance(given, type):
+        return ServedServices(described(given))
+    if not given:
+        raise ConfigurationError("no class is named: say {name: class, ...}")
+    (home, kind), *others = given.items()
+    beside = {name: described(other) for name, other in others}
+    services = ServedServices(described(kind), beside, home)
+    services.check_uses()
+    return services
 
 
 def served_as(service: type[Service]) -> str:
     """Return a class as `serves` in a configuration says it; raises ConfigurationError."""
-    description = described(service)
+    described(service)
     module, name = service.__module__, service.__qualname__
     if module == "__main__" or "." in name:
         where = "of the program itself" if module == "__main__" else "within a function or another class"
@@ -31,7 +48,6 @@ def served_as(service: type[Service]) -> str:
             f"`import {module}` works"
         )
     check_names(sys.modules[module])
-    ServiceMachine(description).try_class()
     return f"{module}:{name}"
 
 

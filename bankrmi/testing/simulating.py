@@ -20,8 +20,8 @@ from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.robustness.simulator.many import simulate_these
 from bankrmi.robustness.simulator.simulation import SimulationResult
 from bankrmi.robustness.simulator.workload import MethodCounts
-from bankrmi.service.declaring import Service, described
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.testing.served import GivenServices, services_of
 
 __all__ = ["SeedFailed", "SimulatedSeeds", "failure_in_words", "simulate"]
 
@@ -73,7 +73,7 @@ class SimulatedSeeds:
 
 
 def simulate(
-    service: type[Service],
+    service: GivenServices,
     workload: CallScript | None = None,
     *,
     model: Callable[[], object] | None = None,
@@ -91,13 +91,18 @@ def simulate(
     `workload(chance, service)` says what a client does: it yields calls (`yield service.put("apple", 3)`),
     and gets what came of each. Without one, any method is called with anything that its annotations allow.
 
+    Several services of one pair are given by their names: `{"stock": Stock, "orders": Orders}`. The workload
+    calls `services.orders.place(...)`, or `services[Orders].place(...)`, which editors know the type of; a
+    model has an object for each, under its name.
+
     `model` makes the object that the class is held against: its methods have the same names. Without one it
     is the class itself, by itself, one call after the other. Each seed is repeated exactly by its number.
     With `jobs` so many processes run seeds side by side.
     """
     __tracebackhide__ = True  # For pytest: what the failure says is enough.
-    description = described(service)
-    ServiceMachine(description).try_class()
+    several = services_of(service)
+    ServiceMachine(several).try_class()
+    description = several if several.beside else several.home
     script = any_calls(description) if workload is None else workload
     ServiceByItself(description, model)  # What is wrong with the model is said before anything is run.
     if servers not in _SIZES:
@@ -149,19 +154,25 @@ def failure_in_words(name: str, result: SimulationResult) -> str:
 
 
 def _again(
-    service: type[Service],
+    service: GivenServices,
     workload: CallScript | None,
     model: Callable[[], object] | None,
     result: SimulationResult,
     seconds: float,
 ) -> str:
-    given = [service.__name__]
+    given = [_given_as(service)]
     given += [] if workload is None else [_name(workload)]
     given += [] if model is None else [f"model={_name(model)}"]
     given += [f"seeds=[{result.seed}]"]
     given += [] if result.servers == _SIZES[0] else [f"servers={result.servers}"]
     given += [] if 1000 * seconds == DURATION_MS else [f"seconds={seconds:g}"]
     return f"simulate({', '.join(given)})"
+
+
+def _given_as(service: GivenServices) -> str:
+    if isinstance(service, type):
+        return service.__name__
+    return "{" + ", ".join(f'"{name}": {kind.__name__}' for name, kind in service.items()) + "}"
 
 
 def _name(what: object) -> str:

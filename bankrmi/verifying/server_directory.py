@@ -15,6 +15,8 @@ import apsw
 from bankrmi.counted import counted
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record
+from bankrmi.service.served_services import HOME
+from bankrmi.service.versions import classes_beside, noted_versions
 from bankrmi.storage.about import served_class
 from bankrmi.storage.folding import Anchor, anchor_in
 from bankrmi.storage.pages import page_faults
@@ -127,9 +129,21 @@ def _check_service(
     _check_requests(database, check.tip.action_id)
     if adopted is None:
         return "nothing yet"
-    version = database.execute("SELECT version FROM service_versions ORDER BY action_id DESC LIMIT 1").get
     calls = counted(check.tip.action_id, "call")
-    return f"{calls} of {kind}, at version {version}, epoch {adopted.epoch} of history {adopted.history}"
+    return (
+        f"{calls} of {_classes_in_words(database, kind)}, epoch {adopted.epoch} of history {adopted.history}"
+    )
+
+
+def _classes_in_words(database: apsw.Connection, kind: str) -> str:
+    """Return the classes whose state it is, with their versions."""
+    noted = noted_versions(database)
+    versions = {row.service: row.version for row in noted}
+    beside = [
+        f"{its} ({name}), at version {versions[name]}"
+        for name, its in sorted(classes_beside(database).items())
+    ]
+    return "; ".join([f"{kind}, at version {versions.get(HOME)}", *beside])
 
 
 def anchor_of(about: Mapping[str, Any]) -> Anchor | None:

@@ -2,8 +2,9 @@
 
 Beside the journal lies what takes back each of the newest calls (S1). So a copy of the tables is taken back,
 call by call: every row that a call left has to be there as it left it, and what each call changed has to have
-the digest that the journal has. Where that leads to the newest migration, or to the opening state, all rows
-of all tables have to be those whose digest was written then.
+the digest that the journal has. Where that leads to the newest migration, all rows of all tables of the
+service that was migrated have to be those whose digest was written then; where it leads to the opening state,
+all rows of all tables.
 
 Rule 1: nothing of the author's code is needed, nor run.
 Rule 2: what is taken back is a copy elsewhere: the directory stays as it is.
@@ -13,21 +14,24 @@ Rule 3: the first fault found is the one told.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgpack
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.code_versions import migration_target
+from bankrmi.replication.code_versions import migration_of
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position, Record, unpacked
 from bankrmi.service.before import digests_of_tables
 from bankrmi.service.calls import Raised, called, result_of
 from bankrmi.service.changes import digest_of, take_back
 from bankrmi.service.machine import opening_identity
+from bankrmi.service.served_services import HOME
+from bankrmi.service.table_names import its
+from bankrmi.service.versions import NotedVersion, classes_beside, noted_versions
 from bankrmi.storage.database import open_database
 from bankrmi.verifying.journal_check import CopyFault
 from bankrmi.verifying.model import BankModel
@@ -39,6 +43,14 @@ Progress = Callable[[str], None]
 _PROGRESS_EVERY = 2_000
 
 
+class _Migration(NamedTuple):
+    """Of which service to which version; and the digests of its tables, if it was done."""
+
+    service: str
+    target: int
+    digests: dict[str, str] | None
+
+
 class ServiceCheck:
     """Takes all records in order, then judges the tables beside them."""
 
@@ -46,9 +58,7 @@ class ServiceCheck:
         self._opening = opening
         self._check = RecordCheck(opening, BankModel({}), _raise)
         self._digests: dict[int, bytes] = {}  # Of what the calls changed that were done.
-        self._migrations: dict[
-            int, tuple[int, dict[str, str] | None]
-        ] = {}  # Target, and digests if it was done.
+        self._migrations: dict[int, _Migration] = {}
 
     @property
     def tip(self) -> Position:
@@ -71,17 +81,17 @@ class ServiceCheck:
                 raise CopyFault(f"the call at action id {record.action_id} cannot be read") from error
 
     def _take_outcome(self, record: Record, outcome: Any) -> None:
-        target = migration_target(record.session)
+        migration = migration_of(record.session)
         try:
             value = result_of(outcome)
         except Raised:
-            if target is not None:
-                self._migrations[record.action_id] = target, None
+            if migration is not None:
+                self._migrations[record.action_id] = _Migration(*migration, None)
             return
-        if target is None:
+        if migration is None:
             self._digests[record.action_id] = msgpack.unpackb(outcome)[1]
             return
-        self._migrations[record.action_id] = target, dict(value)
+        self._migrations[record.action_id] = _Migration(*migration, dict(value))
 
     # -- the tables ------------------------------------------------------------------------------
 
@@ -101,22 +111,25 @@ class ServiceCheck:
             )
         if adopted is None and tip.action_id:
             raise CopyFault(f"it holds {tip.action_id} calls, and no epoch was ever adopted")
-        version = self._check_versions(database)
+        opened = self._check_versions(database)
+        self._beside = frozenset(classes_beside(database))
         kept = self._check_changes(database)
-        self._lead_back(database, kept, kind, version, opened_with, show)
+        self._lead_back(database, kept, kind, opened, opened_with, show)
 
-    def _check_versions(self, database: apsw.Connection) -> int:
-        """Return the version of the opening state."""
-        rows: list[Any] = database.execute(
-            "SELECT action_id, version, failed IS NULL FROM service_versions ORDER BY action_id"
-        ).fetchall()
-        if not rows or rows[0][0] != 0:
+    def _check_versions(self, database: apsw.Connection) -> dict[str, NotedVersion]:
+        """Return of which version each service of the opening state is."""
+        rows = noted_versions(database)
+        opened = {row.service: row for row in rows if row.action_id == 0}
+        if HOME not in opened:
             raise CopyFault("it does not say of which version its opening state is")
-        noted = {action_id: (version, bool(is_done)) for action_id, version, is_done in rows[1:]}
-        version = opened = int(rows[0][1])
-        for action_id, (target, digests) in self._migrations.items():
-            version = target if digests is not None else version
-            if noted.pop(action_id, None) != (version, digests is not None):
+        noted = {row.action_id: row for row in rows if row.action_id}
+        versions = {service: row.version for service, row in opened.items()}
+        for action_id, (service, target, digests) in self._migrations.items():
+            if digests is not None:
+                versions[service] = target
+            row = noted.pop(action_id, None)
+            wanted = service, versions.get(service, 0), digests is not None
+            if row is None or (row.service, row.version, row.failed is None) != wanted:
                 raise CopyFault(
                     f"what came of the migration at action id {action_id} is not what it says beside"
                 )
@@ -151,14 +164,14 @@ class ServiceCheck:
         database: apsw.Connection,
         kept: dict[int, bytes],
         kind: str,
-        version: int,
+        opened: Mapping[str, NotedVersion],
         opened_with: bytes | None,
         show: Progress,
     ) -> None:
         begins = min(kept)
-        migrated = max(
-            (at for at, (_, digests) in self._migrations.items() if digests is not None), default=0
-        )
+        migrated = max((at for at, one in self._migrations.items() if one.digests is not None), default=0)
+        beside = {name: (row.kind, row.version) for name, row in opened.items() if name}
+        version = opened[HOME].version
         end = max(begins, migrated)
         with tempfile.TemporaryDirectory(prefix="bankrmi-verify-") as scratch:
             copy = open_database(Path(scratch) / "tables.db", as_copy=True)
@@ -173,14 +186,16 @@ class ServiceCheck:
                 elif (
                     end == 0
                     and opened_with is not None
-                    and opening_identity(copy, kind, version) != opened_with
+                    and opening_identity(copy, kind, version, beside) != opened_with
                 ):
                     raise CopyFault("tables and journal do not lead back to the opening state")
             finally:
                 copy.close(force=True)
 
     def _check_migrated(self, copy: apsw.Connection, action_id: int) -> None:
-        wanted, found = self._migrations[action_id][1] or {}, digests_of_tables(copy)
+        migration = self._migrations[action_id]
+        found = digests_of_tables(copy, its(migration.service, self._beside))
+        wanted = migration.digests or {}
         unlike = [name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
         if unlike:
             raise CopyFault(

@@ -175,6 +175,7 @@ def test_a_disk_on_which_no_folder_can_be_made_is_told_with_what_names_another(
     assert "name another place in BANKRMI_BENCH_DIR" in said
 
 
+@pytest.mark.long
 def test_a_peer_that_does_not_start_is_told_and_the_others_are_measured(tmp_path: Path) -> None:
     work, programs = tmp_path / "work", tmp_path / "programs"
     work.mkdir()

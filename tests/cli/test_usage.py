@@ -56,7 +56,8 @@ def test_without_a_command_there_is_the_help_and_nothing_else(capsys: pytest.Cap
     assert said.rstrip(".\n").endswith("NO_COLOR=1 turns colours off")
 
 
-@pytest.mark.parametrize("line", ["--version >&-", "--version 2>&-", "menu <&-", "menu <&- >&- 2>&-"])
+@pytest.mark.but_first_long(1)
+@pytest.mark.parametrize("line", ["menu <&- >&- 2>&-", "--version >&-", "--version 2>&-", "menu <&-"])
 def test_a_closed_standard_stream_is_no_mistake(tmp_path: Path, line: str) -> None:
     (tmp_path / "config.yaml").write_text("nameserver: 127.0.0.1:1\nservers: {s1: 127.0.0.1:2}\n")
     shell = f'exec "{sys.executable}" -m bankrmi {line}'

@@ -37,6 +37,7 @@ from bankrmi.errors import (
     Unsettled,
 )
 from tests.client.one_call import BUSY, DENIED, REFUSED, S1, S2, S3, Asking
+from tests.examples import examples
 
 # --- whatever happens -----------------------------------------------------------------------------------
 
@@ -144,7 +145,7 @@ def test_every_call_ends_by_its_deadline_with_an_honest_answer(
         assert error.request_id == "a:1"
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(15))
 @given(data=st.data(), servers=st.sampled_from([(S1,), (S1, S2), (S1, S2, S3)]))
 def test_while_time_remains_every_server_is_asked_again_and_again(
     data: st.DataObject, servers: tuple[Candidate, ...]

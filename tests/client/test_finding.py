@@ -14,8 +14,8 @@ import bankrmi
 import bankrmi.aio
 from bankrmi import config
 from bankrmi.client.decisions import Candidate
-from bankrmi.client.finding import learned, named_primary
-from bankrmi.config import Configuration
+from bankrmi.client.finding import learned, named_primary, service_beside, service_called
+from bankrmi.config import Configuration, load
 from bankrmi.errors import AccessDenied, Busy, ConfigurationError, InsufficientFunds, NotPrimary, Unreached
 from bankrmi.rmi import Call, NamedObject
 from tests.client.doubles import (
@@ -347,3 +347,49 @@ def test_what_is_insecure_is_said_once_for_the_name_server_and_what_is_learned()
     told: Configuration = config.of_nameserver("10.0.0.1:9090", insecure=True)
     assert told.insecure
     assert told.servers == {}
+
+
+class Stock:
+    """By its name alone it is looked for."""
+
+
+class Orders:
+    """Likewise."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "found"),
+    [
+        (Orders, None, "orders"),
+        (Orders, "orders", "orders"),
+        (Stock, "north", "north"),
+        (Stock, None, "serves Stock as north, south: say which, with connect(Stock, ..., service='north')"),
+        (Stock, "orders", "serves shop:Orders as orders, and not Stock"),
+        (Stock, "west", "and nothing that is called 'west'"),
+        (object, None, "and not object"),
+        (None, None, "and no accounts: say connect(Class, ...), with one of these classes"),
+        (None, "north", "a service is called by its class"),
+    ],
+)
+def test_a_service_is_found_by_its_class_and_by_its_name(
+    tmp_path: Path, kind: type | None, service: str | None, found: str
+) -> None:
+    file = tmp_path / "shop.yaml"
+    served = "serves:\n  north: shop:Stock\n  orders: shop:Orders\n  south: shop:Stock\n"
+    file.write_text(f"{served}nameserver: 127.0.0.1:1\nservers:\n  s1: 127.0.0.1:2\n")
+    configuration = load(file)
+    if " " not in found:
+        assert service_called(configuration, kind, service) == found
+        return
+    with pytest.raises(ConfigurationError) as refused:
+        service_called(configuration, kind, service)
+    assert found in refused.value.message
+
+
+def test_the_object_of_a_service_is_known_or_learned() -> None:
+    names = [name_of("s1.orders", "127.0.0.1:9101", "role:primary"), name_of("s2.orders", "127.0.0.1:9102")]
+    assert learned(names, insecure=False) == ((S1, S2), "")
+    assert named_primary((S1, S2), names) == S1
+    assert service_beside(names, "") == "orders"
+    assert service_beside([name_of("s1", "127.0.0.1:9101")], "orders") == ""
+    assert service_beside([], "orders") == "orders"

@@ -185,8 +185,9 @@ def test_by_the_keyboard_alone(browser: Browser, bank: Shown) -> None:
     page.close()
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize(
-    ("narrow", "dark"), [(False, False), (True, True)], ids=["wide-light", "narrow-dark"]
+    ("narrow", "dark"), [(True, True), (False, False)], ids=["narrow-dark", "wide-light"]
 )
 def test_everybody_can_use_it(browser: Browser, bank: Shown, narrow: bool, dark: bool) -> None:
     seen = Seen(browser, bank.address, narrow=narrow, colours="dark" if dark else "light")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bankrmi.coordination.restore import NoSafeView, SafeView, decide
 from tests.coordination.bank_by_the_rules import NOW_AND_THEN, OFTEN, STEPS, Bank, new_bank, take
+from tests.examples import examples
 
 
 def check(bank: Bank, *, remembering: bool) -> SafeView | NoSafeView:
@@ -44,7 +45,7 @@ def test_one_that_was_let_in_unheard_may_have_gone_on_alone(let_in: list[tuple[s
     assert isinstance(check(bank, remembering=True), NoSafeView)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(150))
 @given(
     steps=st.lists(STEPS, min_size=5, max_size=30), servers=st.sampled_from([2, 3]), remembering=st.booleans()
 )

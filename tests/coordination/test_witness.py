@@ -16,6 +16,7 @@ from bankrmi.coordination.view_store import ViewStore
 from bankrmi.coordination.witness import MOST_SERVICES, Witness
 from bankrmi.errors import Busy, InvalidRequest
 from tests.coordination.views import CRASH, LONGEST, WRITTEN_US, both, first, forced
+from tests.examples import examples
 
 
 def test_before_the_first_view_there_is_none(store: ViewStore) -> None:
@@ -175,7 +176,7 @@ def test_the_history_is_read_backward_too(store: ViewStore) -> None:
         witness.history_before("account", ["h7", 7])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["s1", "s2"])), max_size=12))
 def test_whatever_is_proposed_each_epoch_has_one_view(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str]]

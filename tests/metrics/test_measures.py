@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from bankrmi.nameserver import measures as of_nameserver
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.server import measures as of_server
-from bankrmi.server.request_figures import ERROR, OF_ACCOUNTS, RequestFigures
+from bankrmi.server.request_figures import ERROR, OF_ACCOUNTS, OF_SERVICES, RequestFigures
 from tests.pages import ROOT, page_text
 from tests.replication.steps import view_of
 
@@ -289,3 +290,21 @@ def test_a_page_can_be_read_by_prometheus_own_parser() -> None:
     families = list(text_string_to_metric_families(written(*read(measures, None))))
     assert families[0].name == "bankrmi_x_seconds"
     assert {family.name for family in families} >= {"process_cpu_seconds", "python_info"}
+
+
+def test_calls_of_several_services_are_told_apart() -> None:
+    figures = {name: RequestFigures(OF_SERVICES) for name in ("stock", "orders")}
+    figures["orders"].of["update"].counts["done"] = 3
+    figures["stock"].of["update"].done(0.0)
+    watched: Any = SimpleNamespace(requests=figures)
+    names = ("bankrmi_requests_total", "bankrmi_request_seconds")
+    several = of_server.measures_of("s1", SERVERS, "stock", requests=OF_SERVICES, services=tuple(figures))
+    total, seconds = read([one for one in several if one.name in names], watched)
+    assert total.labels == ("service", "kind", "outcome")
+    assert total.figures["orders", "update", "done"] == 3
+    assert total.figures["stock", "update", "done"] == 1
+    assert seconds.labels == ("service", "kind")
+    alone = of_server.measures_of("s1", SERVERS, "stock", requests=OF_SERVICES, services=("stock",))
+    watched.requests = {"stock": figures["stock"]}
+    [total, _] = read([one for one in alone if one.name in names], watched)
+    assert (total.labels, total.figures["update", "done"]) == (("kind", "outcome"), 1), "as it always was"

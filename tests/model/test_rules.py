@@ -240,7 +240,7 @@ def test_every_rule_has_its_case() -> None:
         small(epochs=3, requests=1, members=1, forces=1),
         small(epochs=2, requests=2, members=1, forces=1),
         pytest.param(small(epochs=3, requests=2, members=1, forces=1), marks=pytest.mark.long),
-        small(epochs=3, leases=(1,), changes=1),
+        pytest.param(small(epochs=3, leases=(1,), changes=1), marks=pytest.mark.long),
         pipelined(),
     ],
     ids=[

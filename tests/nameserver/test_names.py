@@ -356,3 +356,33 @@ def test_the_longest_answer_is_bounded_by_what_is_kept(serializer: int, characte
     fill(names, [f"{number}{tag}" for number in range(9)])
     fill(names)
     assert len(write_value(serializer, names.list(return_metadata=True))) < 3 * MOST_BYTES
+
+
+# -- several services ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several() -> TaggedNames:
+    names = TaggedNames("account", ["s1", "s2"], beside=["orders"])
+    register(names, S1, "s1")
+    for who, caller, at in (("s1.orders", S1, 9101), ("s2.orders", S2, 9102), ("s1.other", S1, 9101)):
+        name = f"bankrmi.account.{who}"
+        said = ["server:" + who[:2], "service:" + who[3:]]
+        names.register(caller, name, f"PYRO:{name}@127.0.0.1:{at}", metadata=said)
+    return names
+
+
+def test_every_service_of_a_pair_gets_its_roles(several: TaggedNames) -> None:
+    several.follow(BOTH)
+    assert "role:primary" in tags(several, "s1")
+    assert "role:primary" in tags(several, "s1.orders")
+    assert "role:standby" in tags(several, "s2.orders")
+    assert list(several.yplookup(meta_all=["service:orders", "role:primary"])) == [
+        "bankrmi.account.s1.orders"
+    ]
+    assert tags(several, "s1.other") == {"server:s1", "service:other"}, "of which nobody knows here"
+
+
+def test_the_names_of_its_services_are_for_a_server_alone(several: TaggedNames) -> None:
+    with pytest.raises(AccessDenied, match=r"bankrmi\.account\.s1\.orders is for s1 only"):
+        register(several, S2, "s1.orders")

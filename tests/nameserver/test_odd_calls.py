@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bankrmi.nameserver.names import TaggedNames, remote_names
 from bankrmi.replication.view import View
 from bankrmi.rmi import Call, PlainObject
+from tests.examples import examples
 from tests.nameserver.callers import STRANGER, Connection, server
 
 VIEW = View.first(history="h1", server="s1", start_id="a", incarnation="disk")
@@ -94,7 +95,7 @@ def ask(target: PlainObject, name: str, args: Any, kwargs: Any) -> tuple[object,
     return answer
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(50))
 @given(st.lists(calls, max_size=6))
 def test_a_stranger_changes_nothing_of_ours_and_is_always_answered(made: list[Any]) -> None:
     names = TaggedNames("account", ["s1"])

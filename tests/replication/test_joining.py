@@ -11,12 +11,13 @@ from bankrmi.replication.events import CopyInstalled
 from bankrmi.replication.joining import tail_of
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.settings import Settings
+from tests.examples import examples
 from tests.replication.histories import taken_over
 from tests.replication.scenario import Letter, running
 from tests.storage.journals import adopted, decide, deposit, journal_on, opened
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(length=st.integers(0, 300))
 def test_a_tail_thins_out_and_always_ends_at_the_opening(length: int) -> None:
     """One operation a record: as far apart as the rule says."""
@@ -35,7 +36,7 @@ def test_a_tail_thins_out_and_always_ends_at_the_opening(length: int) -> None:
 SIZES = st.lists(st.sampled_from([1, 1, 2, 5, 100, 3000]), max_size=40)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(sizes=SIZES)
 def test_a_tail_of_long_records_is_as_short_and_tells_as_much(sizes: list[int]) -> None:
     """Who differs from some record on is sent about as much again as it has to be, and a record at most."""
@@ -59,7 +60,7 @@ def test_an_empty_copy_has_no_tail() -> None:
     assert newest_common(opened(), []) is None
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(same=st.integers(0, 60), ours=st.integers(0, 20), theirs=st.integers(0, 20))
 def test_what_both_have_is_found_by_epoch_and_digest(same: int, ours: int, theirs: int) -> None:
     """Never above what is the same; and as near as the tail allows."""

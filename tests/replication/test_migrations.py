@@ -13,7 +13,15 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import Deposit
 from bankrmi.replication.cause import CauseKind
-from bankrmi.replication.code_versions import CodeVersions, migration_session, migration_target
+from bankrmi.replication.code_versions import (
+    CodeVersions,
+    StateVersion,
+    migration_of,
+    migration_session,
+    state_version_of,
+    stated_state,
+    with_version,
+)
 from bankrmi.replication.events import RequestArrived
 from bankrmi.replication.view import View
 from tests.replication.histories import comes_back, dies
@@ -36,8 +44,9 @@ class Changing(Accounts):
     def apply(
         self, operations: Sequence[Any], action_id: int, moment: Any = None, told: bytes | None = None
     ) -> list[Any]:
-        target = migration_target(moment[1][0])
-        if target is not None:
+        migration = migration_of(moment[1][0])
+        if migration is not None:
+            _, target = migration
             self._versions.append((action_id, target))
             self.version = target
         return super().apply(operations, action_id, moment, told)
@@ -70,7 +79,7 @@ def give(bank: Bank, name: str, code: CodeVersions) -> None:
     bank.settings[name] = replace(bank.settings[name], code=code)
 
 
-def versions(bank: Bank) -> list[int]:
+def versions(bank: Bank) -> list[StateVersion]:
     return [bank.journals[name].version for name in ("s1", "s2")]
 
 
@@ -116,16 +125,16 @@ def test_it_is_decided_when_every_server_can_follow(
         comes_back(bank, "s2")
     else:
         bank = pair(s1, s2)
-    assert bank.replicas["s1"].why_not_migrated() == why
-    assert bank.replicas["s2"].why_not_migrated() is None, "it does not lead"
-    assert bank.replicas["s1"].condition().why_not_migrated == why
+    assert bank.replicas["s1"].next_migration() == (None if why is None else ("", why))
+    assert bank.replicas["s2"].next_migration() is None, "it does not lead"
+    assert bank.replicas["s1"].condition().migration == bank.replicas["s1"].next_migration()
 
 
 def test_it_waits_for_who_is_away() -> None:
     bank = pair(BOTH, BOTH)
     bank.cut("s1", "s2")
     why = "s2 is not connected, and it is not known which version it has: start it"
-    assert bank.replicas["s1"].why_not_migrated() == why
+    assert bank.replicas["s1"].next_migration() == ("", why)
 
 
 def test_nothing_is_decided_after_it_before_it_is_acknowledged() -> None:
@@ -305,7 +314,7 @@ def test_who_can_only_migrate_leads_and_does_that_first() -> None:
         bank.start(name)
     bank.link("s1", "s2")
     bank.settle(lambda: bank.replicas["s1"].primary is not None and view_of(bank).in_sync == {"s1", "s2"})
-    assert bank.replicas["s1"].why_not_migrated() == ""
+    assert bank.replicas["s1"].next_migration() == ("", "")
     migrate(bank)
     bank.deliver_all()
     assert versions(bank) == [2, 2]
@@ -330,3 +339,66 @@ def test_what_is_stated_can_be_read() -> None:
     code = CodeVersions(2, 5, 1, "abc")
     assert CodeVersions.of_stated(code.stated()) == code
     assert CodeVersions.of_stated({**code.stated(), "digest": "x" * 1000}).digest == ""
+
+
+# --- several services (S8) --------------------------------------------------------------------------------
+
+ORDERS = CodeVersions(1, 2, 1, beside=(("orders", CodeVersions(1, 2, 1)),))
+ALONE = CodeVersions(1, 2, 1)
+
+
+def of(home: int, **beside: int) -> StateVersion:
+    version: StateVersion = home
+    for service, one in beside.items():
+        version = with_version(version, service, one)
+    return version
+
+
+@pytest.mark.parametrize(
+    ("code", "version", "runs", "steps"),
+    [
+        (ORDERS, of(2), True, ["orders"]),
+        (ORDERS, of(1), True, ["", "orders"]),
+        (ORDERS, of(2, orders=1), True, ["orders"]),
+        (ORDERS, of(2, orders=2), True, []),
+        (ORDERS, of(2, orders=3), False, []),
+        (ORDERS, of(2, other=1), False, ["orders"]),
+        (ALONE, of(1), True, [""]),
+        (ALONE, of(1, orders=1), False, [""]),
+        (ALONE, of(3), False, []),
+    ],
+)
+def test_a_service_that_is_not_there_is_one_to_be_made_and_one_that_is_has_to_be_known(
+    code: CodeVersions, version: StateVersion, runs: bool, steps: list[str]
+) -> None:
+    assert code.runs(version) is runs
+    assert list(code.steps(version)) == steps
+    assert code.may_lead(version) is runs
+    assert code.migrates(version) is (runs and bool(steps))
+
+
+def test_whoever_follows_knows_what_is_made() -> None:
+    assert ORDERS.makes("orders", 1, of(1)), "created as it was before"
+    assert ORDERS.makes("orders", 2, of(1))
+    assert ORDERS.makes("orders", 2, of(1, orders=1))
+    assert not ORDERS.makes("orders", 1, of(1, orders=1))
+    assert not ORDERS.makes("orders", 3, of(1))
+    assert not ALONE.makes("orders", 1, of(1))
+    assert ALONE.makes("", 2, of(1))
+
+
+def test_what_is_stated_of_several_is_understood() -> None:
+    assert CodeVersions.of_stated(ORDERS.stated()) == ORDERS
+    for version in (of(1), of(2, orders=1, other=3)):
+        assert state_version_of(stated_state(version)) == version
+    for session in ("orders", "a-1", "1", ""):
+        assert migration_of(migration_session(12, session)) == (session, 12)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [7, [], {"orders": 1}, {"a b": ORDERS.stated()}, {1: ORDERS.stated()}, {f"s{n}": {} for n in range(99)}],
+)
+def test_what_is_no_service_is_not_believed(beside: object) -> None:
+    assert CodeVersions.of_stated({**ALONE.stated(), "beside": beside}) == ALONE
+    assert state_version_of({"state": 2, "states_beside": beside}) in (2, of(2, orders=1))

@@ -14,6 +14,7 @@ from bankrmi.bank.operations import Deposit, Operation, Withdraw
 from bankrmi.replication.events import MessageArrived
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.record import Position, Record
+from tests.examples import examples
 from tests.replication.histories import comes_back, dies, taken_over
 from tests.replication.scenario import Bank, running
 from tests.replication.words import Caller
@@ -59,7 +60,7 @@ def two_that_differ(shared: Sequence[int], ours: Sequence[int], theirs: Sequence
     return bank
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(30))
 @given(shared=FEW, ours=FEW, theirs=FEW, at_once=st.sampled_from([1, 3, 2048]))
 def test_who_comes_back_holds_what_the_primary_holds_wherever_their_records_end(
     shared: list[int], ours: list[int], theirs: list[int], at_once: int

@@ -38,6 +38,7 @@ from bankrmi.rmi import (
 from bankrmi.rmi.refusals import refusals
 from bankrmi.rmi.secured import Secured
 from bankrmi.rmi.tls import TlsRefused, TlsSession
+from tests.examples import examples
 
 from .account import Account, until
 from .conftest import Serving
@@ -366,7 +367,7 @@ def shaken_pair(issued: Path) -> tuple[TlsSession, TlsSession]:
     return client_side, server_side
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(8))
 @given(
     messages=st.lists(st.one_of(st.integers(1, 300), st.integers(16_000, 40_000)), min_size=1, max_size=6),
     cuts=st.lists(st.one_of(st.integers(1, 60), st.integers(1, 20_000)), min_size=1, max_size=40),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bankrmi.rmi.turn import Line, Turn
+from tests.examples import examples
 
 
 class Driven:
@@ -190,7 +191,7 @@ def test_a_light_caller_is_served_between_any_two_dear_messages() -> None:
     assert all("light" in steady[one:following] for one, following in itertools.pairwise(dear))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(st.lists(st.floats(0.05, 20), min_size=1, max_size=30))
 def test_nobody_waits_while_another_is_served_more_than_twice_as_often(costs: list[float]) -> None:
     """Of callers of one kind, dear ones as well as light ones."""

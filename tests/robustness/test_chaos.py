@@ -68,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     """One run for several tests."""
     directory = tmp_path_factory.mktemp("chaos") / "run"
     report = directory.parent / "report.html"
-    arguments = ("--minutes", 0.3, "--seed", 4, "--directory", directory, "--report", report)
+    arguments = ("--minutes", 0.2, "--seed", 4, "--directory", directory, "--report", report)
     return directory, bankrmi("chaos", *arguments)
 
 

@@ -33,6 +33,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.each_value_once
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("begun_s", [0.0, 0.05, 0.1, 0.15, 0.2, 0.4])
 def test_a_server_that_is_told_to_end_while_it_starts_does_not_end_by_itself(

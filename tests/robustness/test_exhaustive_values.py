@@ -22,7 +22,7 @@ from bankrmi.robustness.exhaustive.state import Label, State
 from bankrmi.storage.journal import SqliteJournal
 
 BOUNDS = SearchBounds(retries=0)
-DEPTH = 7
+DEPTH = 6
 
 
 def bank_of(bounds: SearchBounds) -> tuple[MoveGenerator, State]:

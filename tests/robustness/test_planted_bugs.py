@@ -186,12 +186,14 @@ def test_two_processes_that_lead_one_epoch_are_found() -> None:
         found("lead epoch", seeds=40)
 
 
+@pytest.mark.long
 def test_a_caller_that_adds_more_than_it_may_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The buckets are never empty."""
     monkeypatch.setattr(EntryRates, "wait_ms", lambda *_, **__: 0.0)
     found("adds .* entries in .* ms: more than it may", seeds=60, first=(7, 22, 46))
 
 
+@pytest.mark.long
 def test_a_copy_that_is_kept_for_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its joiner has it, or is gone, and no other one ever gets any."""
     monkeypatch.setattr(CopyServer, "_drop_if_unwanted", lambda _: None)

@@ -11,10 +11,10 @@ from bankrmi.robustness.simulator.simulation import Simulation, simulate
 
 WITH_CHANGES = (0, 22)
 CHUNKS = [
-    (2, range(3), False),
-    (3, range(2), False),
-    *((2, range(first, first + 10), False) for first in range(3, 43, 10)),
-    (3, range(2, 15), False),
+    (2, range(2), False),
+    (3, range(1), False),
+    *((2, range(first, first + 10), False) for first in range(2, 42, 10)),
+    (3, range(1, 15), False),
     (2, range(15), True),
 ]
 

@@ -151,7 +151,8 @@ JUNK = st.recursive(
 
 @given(data=st.data())
 def test_whatever_the_other_one_states_a_line_stays_a_line(data: st.DataObject) -> None:
-    one = {"service": "account", "serves": None, "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
+    one = {"service": "account", "serves": None, "serves_beside": None,
+           "servers": {"s1": "a:1", "s2": "b:2"}, "witness": "c:3",
            "copies_min": 1, "lease_ms": 0, "drift_ms": 0, "heartbeat_ms": 1, "checkpoint_timeout_ms": 5,
            "refused_means_gone": True, "limits.operations_per_request": 8, "limits.group_bytes": 256,
            "limits.server_message_bytes": 1 << 30}  # fmt: skip
@@ -186,3 +187,21 @@ def test_two_who_ask_the_same_etcd_agree_in_whatever_order_they_name_its_members
     assert compared(told("1", "2", "3"), told("3", "2", "1")) == []
     for other in (told("1", "2"), told("1", "2", "3", prefix="/other/")):
         assert [one.key for one in compared(told("1", "2", "3"), other)] == ["witness"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "refused"),
+    [
+        ("orders=shop:Orders", None, False),
+        (None, "orders=shop:Orders", False),
+        ("orders=shop:Orders", "orders=other.shop:Orders", False),
+        ("orders=shop:Orders", "audit=shop:Audit orders=shop:Orders", False),
+        ("orders=shop:Orders", "orders=shop:Purchases", True),
+        ("orders=shop:Orders", ["orders"], False),
+    ],
+)
+def test_services_beside_the_first_may_come_later_and_are_of_one_class(
+    ours: dict[str, Any], mine: str | None, theirs: object, refused: bool
+) -> None:
+    [one] = compared({**ours, "serves_beside": mine}, {**ours, "serves_beside": theirs})
+    assert (one.key, one.refused) == ("serves_beside", refused)

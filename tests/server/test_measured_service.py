@@ -13,6 +13,7 @@ from bankrmi.server.derived_settings import settings_of, settings_of_service
 from bankrmi.server.measured_service import CallCosts, MeasuredService
 from bankrmi.service.calls import Called, packed_call
 from bankrmi.service.declaring import described
+from bankrmi.service.served_services import ServedServices
 from bankrmi.storage.about import served_class
 from bankrmi.storage.database import open_in_memory
 from tests.storage.journals import adopted
@@ -54,7 +55,7 @@ def test_what_comes_of_a_call_and_how_long_it_took_count_for_its_group(tmp_path:
     file = tmp_path / "echo.yaml"
     file.write_text("nameserver: 127.0.0.1:1\nservers:\n  s1: 127.0.0.1:2\nserves: echo:Echo\n")
     configuration = load(file, environment={})
-    directory = DataDirectory(configuration, "s1", described(Echo))
+    directory = DataDirectory(configuration, "s1", ServedServices(described(Echo)))
     journal = directory.open_journal()
     try:
         journal.open(adopted())

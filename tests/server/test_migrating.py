@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.replication.code_versions import migration_target
+from bankrmi.replication.code_versions import migration_of
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.record import unpacked
 from bankrmi.server.migrating import PAUSED_LIMIT_MS, Migrations
@@ -35,7 +35,9 @@ class Host:
 
     @property
     def replica(self) -> Any:
-        return SimpleNamespace(view=self.view, why_not_migrated=lambda: self.why)
+        return SimpleNamespace(
+            view=self.view, next_migration=lambda: None if self.why is None else ("", self.why)
+        )
 
     @property
     def journal(self) -> SqliteJournal:
@@ -47,8 +49,9 @@ class Host:
         self.taken.append(called(unpacked(event.operations)[0]).method)
         self.limits_ms.append(self.copy.machine.migration_limit_ms)
         if not self.loses:
-            target = migration_target(event.request[0])
-            assert target is not None
+            migration = migration_of(event.request[0])
+            assert migration is not None
+            _, target = migration
             self.copy.migrate(target, limit_ms=self.has_ms)
 
 

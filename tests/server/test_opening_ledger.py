@@ -123,7 +123,8 @@ def test_a_ledger_that_says_the_same_in_other_words_is_not_edited(bank: Bank) ->
     assert bank.start() == []
 
 
-@pytest.mark.parametrize("text", ["", "nonsense\n", "1,1\n1,2\n"])
+@pytest.mark.but_first_long(1)
+@pytest.mark.parametrize("text", ["nonsense\n", "", "1,1\n1,2\n"])
 def test_a_ledger_that_cannot_be_understood_is_nobodys_business_any_more(bank: Bank, text: str) -> None:
     bank.write(text)
     assert bank.start() == []

@@ -6,13 +6,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bankrmi.replication.code_versions import migration_session
+from bankrmi.replication.code_versions import migration_session, version_of
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Record, unpacked
-from bankrmi.service import Service, ServiceMachine, described
+from bankrmi.service import ServedServices, Service, ServiceMachine, described
 from bankrmi.service.calls import Called, packed_call, result_of
 from bankrmi.service.declaring import migration_name
 from bankrmi.service.machine import Told
+from bankrmi.service.served_services import plain_name, qualified
 from bankrmi.storage.database import open_database
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
 
@@ -25,13 +26,18 @@ class Copy:
     """One copy: calls are decided here, or appended from another one."""
 
     def __init__(
-        self, path: Path, kind: type[Service], *, limit_ms: float = 5000.0, clients: str = "s"
+        self,
+        path: Path,
+        kind: type[Service] | ServedServices,
+        *,
+        limit_ms: float = 5000.0,
+        clients: str = "s",
     ) -> None:
         """`clients`: what the sessions of those begin with who call this copy."""
         self._clients = clients
         self.path = path
         path.parent.mkdir(exist_ok=True)
-        self._description, self._limit_ms = described(kind), limit_ms
+        self._services, self._limit_ms = _services(kind), limit_ms
         self._sequence = count(1)
         self._open()
         if self.journal.adopted is None:
@@ -39,7 +45,7 @@ class Copy:
             self.journal.commit()
 
     def _open(self) -> None:
-        self.machine = ServiceMachine(self._description, limit_ms=self._limit_ms)
+        self.machine = ServiceMachine(self._services, limit_ms=self._limit_ms)
         self.journal = SqliteJournal(
             open_database(self.path),
             self.machine,
@@ -53,16 +59,26 @@ class Copy:
         self.journal.close()
         self._open()
 
-    def change(self, kind: type[Service]) -> None:
+    def change(self, kind: type[Service] | ServedServices) -> None:
         """Close it in good order, and open it again with another class."""
-        self._description = described(kind)
+        self._services = _services(kind)
         self.restart()
 
-    def migrate(self, target: int, *, limit_ms: float = 5000.0, commits: bool = True) -> Record:
-        """Decide the migration to this version."""
+    def migrate(
+        self,
+        target: int,
+        service: str = "",
+        *,
+        creates: bool = False,
+        limit_ms: float = 5000.0,
+        commits: bool = True,
+    ) -> Record:
+        """Decide the migration of a service to this version, or that it is created so."""
         self.machine.migration_limit_ms = limit_ms
-        number, request = next(self._sequence), (migration_session(target), self.journal.tip.action_id + 1)
-        call = packed_call(migration_name(target), [], {})
+        number, session = next(self._sequence), migration_session(target, service)
+        request = session, self.journal.tip.action_id + 1
+        method = qualified(service, "create" if creates else migration_name(target))
+        call = packed_call(method, [], {})
         record = self.journal.decide(1, request, 1, call, 1_000_000 * number)
         if commits:
             self.journal.commit()
@@ -75,8 +91,11 @@ class Copy:
 
     def decide(self, method: str, *args: Any, commits: bool = True, **kwargs: Any) -> Record:
         """Decide one call."""
-        known = self._description.of_version[self.journal.version]
-        args_, kwargs_ = known.methods[method].bound(args, kwargs)
+        service, plain = plain_name(method)
+        one = self._services.find(service)
+        assert one is not None, service
+        known = one.of_version[version_of(self.journal.version, service)]
+        args_, kwargs_ = known.methods[plain].bound(args, kwargs)
         number = next(self._sequence)
         record = self.journal.decide(
             1, (f"{self._clients}{number}", 1), 1, packed_call(method, args_, kwargs_), 1_000_000 * number
@@ -88,6 +107,15 @@ class Copy:
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Decide one call; return its value, or raise Raised."""
         [outcome] = unpacked(self.decide(method, *args, **kwargs).outcomes)
+        return result_of(outcome)
+
+    def call_unchecked(self, method: str, *args: Any) -> Any:
+        """Decide one call that nobody has checked; return its value, or raise Raised."""
+        number = next(self._sequence)
+        call = packed_call(method, args, {})
+        record = self.journal.decide(1, (f"{self._clients}{number}", 1), 1, call, 1_000_000 * number)
+        self.journal.commit()
+        [outcome] = unpacked(record.outcomes)
         return result_of(outcome)
 
     def follow(self, *records: Record) -> None:
@@ -105,3 +133,7 @@ class Copy:
     def state(self) -> list[tuple[Any, ...]]:
         """Return all rows."""
         return list(self.machine.export())
+
+
+def _services(kind: type[Service] | ServedServices) -> ServedServices:
+    return kind if isinstance(kind, ServedServices) else ServedServices(described(kind))

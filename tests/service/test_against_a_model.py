@@ -11,6 +11,7 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from bankrmi.service import Service, query, update
 from bankrmi.service.calls import Raised, result_of
+from tests.examples import examples
 from tests.service.two_copies import TwoCopies
 
 NAMES = st.sampled_from("abcd")
@@ -131,5 +132,7 @@ class CopiesAgainstADict(TwoCopies):
         assert self.follows.ask("boxes") == dict(sorted(self.states[self.told].items()))
 
 
-CopiesAgainstADict.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+CopiesAgainstADict.TestCase.settings = settings(
+    max_examples=examples(12), stateful_step_count=25, deadline=None
+)
 TestCopiesAgainstADict = CopiesAgainstADict.TestCase

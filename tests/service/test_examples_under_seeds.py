@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from Pyro5.errors import NamingError
 
+import warehouse
 from bankrmi.testing import simulate
 from job_queue import Counts, DeadJob, Job, JobQueue, NotYours
 from key_value import Conflict, KeyValue, Lease, LeaseEnded
@@ -373,6 +374,103 @@ def use_shop(chance: random.Random, shop: Any) -> Calls:
     yield shop.sold("mug")
 
 
+# -- the warehouse: three services in one pair --------------------------------------------------
+
+
+class PlainShelf:
+    def __init__(self) -> None:
+        self.items: dict[str, tuple[int, int]] = {}
+
+    def put(self, name: str, cents: int, count: int) -> int:
+        self.items[name] = cents, self.left(name) + count
+        return self.left(name)
+
+    def take(self, name: str, count: int) -> int:
+        if self.left(name) < count:
+            raise warehouse.SoldOut(name)
+        cents, left = self.items[name]
+        self.items[name] = cents, left - count
+        return count * cents
+
+    def left(self, name: str) -> int:
+        return self.items[name][1] if name in self.items else 0
+
+
+class PlainPoints:
+    def __init__(self) -> None:
+        self.of: dict[str, int] = {}
+
+    def earn(self, customer: str, points: int) -> int:
+        if self.balance(customer) + points < 0:
+            raise warehouse.TooFewPoints(customer)
+        self.of[customer] = self.balance(customer) + points
+        return self.of[customer]
+
+    def balance(self, customer: str) -> int:
+        return self.of.get(customer, 0)
+
+
+class PlainPurchases(Plain):
+    def __init__(self, shelf: PlainShelf, points: PlainPoints) -> None:
+        self._shelf, self._points = shelf, points
+        self._rows: list[tuple[str, str, int]] = []
+
+    def buy(self, customer: str, name: str, count: int, pay_points: bool) -> Any:
+        number = self.new_id()
+        cents = self._shelf.take(name, count)
+        earned = cents // 100
+        points = self._points.earn(customer, -10 * earned if pay_points else earned)
+        self._rows.append((customer, name, count))
+        return warehouse.Purchase(number, 0 if pay_points else cents, points)
+
+    def buy_what_there_is(self, customer: str, name: str, count: int) -> int:
+        count = min(count, self._shelf.left(name))
+        if not count:
+            raise warehouse.SoldOut(name)
+        self._shelf.take(name, count)
+        self._rows.append((customer, name, count))
+        return count
+
+    def bought(self, customer: str) -> list[tuple[str, int]]:
+        of: dict[str, int] = {}
+        for who, name, count in self._rows:
+            if who == customer:
+                of[name] = of.get(name, 0) + count
+        return sorted(of.items())
+
+    def overview(self, name: str) -> tuple[int, int]:
+        return sum(count for _, one, count in self._rows if one == name), self._shelf.left(name)
+
+
+class PlainWarehouse:
+    def __init__(self) -> None:
+        self.shelf, self.points = PlainShelf(), PlainPoints()
+        self.purchases = PlainPurchases(self.shelf, self.points)
+
+
+WAREHOUSE = {"shelf": warehouse.Shelf, "points": warehouse.Points, "purchases": warehouse.Purchases}
+
+
+def use_warehouse(chance: random.Random, services: Any) -> Calls:
+    """Fill the shelf, and buy by all ways that there are."""
+    name, customer = chance.choice(["mug", "pen"]), chance.choice(["Ann", "Bob"])
+    purchases = services[warehouse.Purchases]
+    if chance.random() < 0.5:
+        yield services.shelf.put(name, chance.randint(100, 900), chance.randint(1, 5))
+    try:
+        match chance.randrange(4):
+            case 0:
+                yield purchases.buy_what_there_is(customer, name, chance.randint(1, 4))
+            case 1:
+                yield services.points.earn(customer, chance.randint(-20, 40))
+            case _:
+                yield purchases.buy(customer, name, chance.randint(1, 3), chance.random() < 0.4)
+    except (warehouse.SoldOut, warehouse.TooFewPoints):
+        yield services.purchases.overview(name)
+    yield purchases.bought(customer)
+    yield services.points.balance(customer)
+
+
 # -- all of them ---------------------------------------------------------------------------------------------
 
 EXAMPLES: list[tuple[Any, Any, Any, tuple[str, str]]] = [
@@ -380,6 +478,7 @@ EXAMPLES: list[tuple[Any, Any, Any, tuple[str, str]]] = [
     (JobQueue, use_jobs, PlainJobQueue, ("done", "NotYours")),
     (Names, use_names, PlainNames, ("register", "NamingError")),
     (Shop, use_shop, PlainShop, ("order", "SoldOut")),
+    (WAREHOUSE, use_warehouse, PlainWarehouse, ("purchases.buy", "TooFewPoints")),
 ]
 
 
@@ -389,7 +488,7 @@ EXAMPLES: list[tuple[Any, Any, Any, tuple[str, str]]] = [
 def test_an_example_is_what_it_is_in_plain_python_whatever_fails(
     kind: Any, workload: Any, model: Any, raised: tuple[str, str]
 ) -> None:
-    _simulate(kind, workload, model, raised, range(2))
+    _simulate(kind, workload, model, raised, range(2), seconds=5.0)
 
 
 @pytest.mark.long
@@ -400,8 +499,10 @@ def test_and_under_more_seeds(kind: Any, workload: Any, model: Any, raised: tupl
     _simulate(kind, workload, model, raised, range(2, 40))
 
 
-def _simulate(kind: Any, workload: Any, model: Any, raised: tuple[str, str], seeds: range) -> None:
-    done = simulate(kind, workload, model=model, seeds=seeds)
+def _simulate(
+    kind: Any, workload: Any, model: Any, raised: tuple[str, str], seeds: range, seconds: float = 10.0
+) -> None:
+    done = simulate(kind, workload, model=model, seeds=seeds, seconds=seconds)
     method, error = raised
     assert done.methods[method].raised[error] > 0
     assert done.methods[method].returned > 5

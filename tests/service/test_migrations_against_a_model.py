@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bankrmi.replication.record import Record, unpacked
 from bankrmi.service.calls import Raised, result_of
+from tests.examples import examples
 from tests.service.changed_classes import Broken, Stock1
 from tests.service.copies import Copy
 
@@ -140,5 +141,7 @@ class ChangedWhileItIsLed(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-ChangedWhileItIsLed.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+ChangedWhileItIsLed.TestCase.settings = settings(
+    max_examples=examples(8), stateful_step_count=25, deadline=None
+)
 TestChangedWhileItIsLed = ChangedWhileItIsLed.TestCase

@@ -17,6 +17,7 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from bankrmi.service import ObjectService, query, update
 from bankrmi.service.calls import Raised, result_of
+from tests.examples import examples
 from tests.service.two_copies import TwoCopies
 
 NAMES = st.sampled_from("abcd")
@@ -162,5 +163,7 @@ class CopiesAgainstATwin(TwoCopies):
         assert self.follows.ask("everything") == self.states[self.told].everything()
 
 
-CopiesAgainstATwin.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+CopiesAgainstATwin.TestCase.settings = settings(
+    max_examples=examples(12), stateful_step_count=25, deadline=None
+)
 TestCopiesAgainstATwin = CopiesAgainstATwin.TestCase

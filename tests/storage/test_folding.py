@@ -20,6 +20,7 @@ from bankrmi.storage.journal import SqliteJournal, WriteBehind
 from bankrmi.storage.kept_sessions import KeptSessions
 from bankrmi.storage.state_machine import SUM_MODULUS
 from bankrmi.verifying.server_directory import verify_database
+from tests.examples import examples
 from tests.storage.journals import decide, deposit, journal_on, opened, withdraw
 
 AT_ONCE = WriteBehind(records=0, operations=0)
@@ -185,7 +186,7 @@ def written_format(journal: SqliteJournal) -> object:
     return journal.database.execute("SELECT value FROM about WHERE name = 'format'").get
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(data=st.data())
 def test_the_sum_at_the_anchor_is_that_of_the_state_there(data: st.DataObject) -> None:
     """Whatever was done, declined, cancelled and rolled back; folded in whatever steps."""

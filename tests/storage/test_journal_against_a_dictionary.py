@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bankrmi.bank.forms import Form
 from bankrmi.replication.record import CANCELLED, Record, entries_of
 from bankrmi.storage.journal import SqliteJournal, WriteBehind
+from tests.examples import examples
 from tests.storage.journals import LEDGER, adopted, decide, deposit, journal_on, opened, withdraw
 
 LARGEST = 2**63 - 1
@@ -224,6 +225,6 @@ class ExportSeldom(JournalAgainstADictionary):
 
 
 TestJournal = JournalAgainstADictionary.TestCase
-TestJournal.settings = settings(max_examples=40, stateful_step_count=25)
+TestJournal.settings = settings(max_examples=examples(20), stateful_step_count=25)
 TestJournalWithoutExports = ExportSeldom.TestCase
-TestJournalWithoutExports.settings = settings(max_examples=40, stateful_step_count=25)
+TestJournalWithoutExports.settings = settings(max_examples=examples(20), stateful_step_count=25)

@@ -24,6 +24,7 @@ from bankrmi.replication.record import entries_of
 from bankrmi.storage import migration
 from bankrmi.storage.database import open_database
 from bankrmi.verifying.server_directory import verify_database
+from tests.examples import examples
 from tests.storage.journals import LEDGER, adopted, decide, deposit, journal_on, opened, withdraw
 
 FORMAT_1 = """
@@ -175,7 +176,7 @@ def test_a_migrated_database_is_sound_and_is_not_migrated_again(tmp_path: Path) 
     assert journal_on(tmp_path / "bank.db").tip == tip
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(12))
 @given(
     drawn=st.lists(
         st.tuples(

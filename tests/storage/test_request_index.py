@@ -10,6 +10,7 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.storage import request_index, tables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.request_index import RequestIndex
+from tests.examples import examples
 
 SESSIONS = ("a", "b", "c")
 
@@ -112,9 +113,9 @@ class Asked(IndexAgainstADictionary):
 
 
 TestIndex = IndexAgainstADictionary.TestCase
-TestIndex.settings = settings(max_examples=60, stateful_step_count=20)
+TestIndex.settings = settings(max_examples=examples(30), stateful_step_count=20)
 TestIndexAsked = Asked.TestCase
-TestIndexAsked.settings = settings(max_examples=60, stateful_step_count=20)
+TestIndexAsked.settings = settings(max_examples=examples(30), stateful_step_count=20)
 
 
 def test_an_older_number_is_a_mistake_as_far_as_is_known_without_reading() -> None:

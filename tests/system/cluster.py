@@ -51,6 +51,8 @@ DEADLINE_S = 40.0
 """How long a condition is waited for: never a measure of speed, only of hopelessness."""
 
 _POLL_S = 0.01
+_LONGEST_POLL_S = 0.4
+"""Who looks takes time from what is waited for; so between two looks twice as long as a look took."""
 _LOG_LINES = 60
 _BROKEN = re.compile(r"Traceback|cannot be broken was|BrokenInvariant|bug in bankrmi")
 
@@ -230,11 +232,13 @@ class Cluster:
         """Wait until the condition holds; return what it gave."""
         deadline = time.monotonic() + seconds
         while True:
+            begun = time.monotonic()
             value = condition()
             if value:
                 return value
-            assert time.monotonic() < deadline, f"in {seconds:g} s it did not come about that {what}"
-            time.sleep(_POLL_S)
+            looked = time.monotonic()
+            assert looked < deadline, f"in {seconds:g} s it did not come about that {what}"
+            time.sleep(max(_POLL_S, min(2 * (looked - begun), _LONGEST_POLL_S)))
 
     def status(self, name: str) -> dict[str, Any] | None:
         """Return what a server says of itself; None if it does not answer."""

@@ -139,6 +139,7 @@ def test_a_server_that_dies_in_the_middle_leaves_no_half_of_a_backup(cluster: Cl
     assert list(backups_in(cluster).iterdir()) == []
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_backup_leaves_nothing_behind(cluster: Cluster, number: signal.Signals) -> None:
     with slow_backup(cluster) as process:

@@ -32,6 +32,8 @@ from tests.reader import SHELL, Shell, surroundings
 from tests.robustness.networks import in_a_thread
 
 DEADLINE_S = 90.0
+_BETWEEN_TRIES_S = 0.5
+"""Each try starts commands, which take time from what they wait for."""
 PATIENCE = {"BANKRMI_LEASE_MS": "6000", "BANKRMI_CHECKPOINT_TIMEOUT_MS": "5000"}
 
 PAGE = page_text("docs/tutorial/three-machines.md")
@@ -124,6 +126,7 @@ class ByHand:
                 comes()
             except Different as difference:
                 assert time.monotonic() < deadline, f"{difference}\n{self._logs()}"
+                time.sleep(_BETWEEN_TRIES_S)
             else:
                 return
 

@@ -139,6 +139,7 @@ def test_an_empty_server_that_runs_says_so_and_need_not_be_given_up(backups: Bac
     assert cluster.client().deposit(1, 7).action_id == end + 1
 
 
+@pytest.mark.but_first_long(1)
 @pytest.mark.parametrize("where", ["in the increment", "in the whole one"])
 def test_to_an_action_id_and_to_a_time(backups: Backups, where: str) -> None:
     """The end of a batch, never within it."""

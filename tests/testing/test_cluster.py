@@ -16,6 +16,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.testing import ServiceCluster, StartCluster, cluster
 from bankrmi.testing.served import import_path, served_as
 from tests.testing.stock import OutOfStock, Stock
+from warehouse import Points, Purchases, Shelf
 
 __all__ = ["cluster"]
 
@@ -114,3 +115,15 @@ def test_what_the_room_offers_is_there() -> None:
         assert getattr(bankrmi.testing, name) is not None
     with pytest.raises(AttributeError):
         _ = bankrmi.testing.nothing
+
+
+def test_several_services_run_side_by_side_and_call_each_other(cluster: StartCluster) -> None:
+    services = {"shelf": Shelf, "points": Points, "purchases": Purchases}
+    service = cluster(services)
+    assert service.connect(Shelf).put("mug", 300, 5) == 5
+    assert service.connect(Purchases, service="purchases").buy("Ann", "mug", 2).points == 6
+    service.kill(service.primary)
+    assert service.connect(Points).balance("Ann") == 6
+    assert service.connect(Purchases).overview("mug") == (2, 3)
+    with pytest.raises(ConfigurationError, match="Purchases uses Shelf, and that is not served with it"):
+        ServiceCluster({"points": Points, "purchases": Purchases})

@@ -12,12 +12,17 @@ from tests.reader import Shell
 
 PAGE = "docs/how-to/test-your-class.md"
 TUTORIAL = "docs/your-own-class.md"
+SHOWN_SEEDS = "range(3)"
 
 
-@pytest.mark.timeout(300)  # It takes a quarter of a minute, on a machine that does nothing else.
+@pytest.mark.timeout(300)  # It takes ten seconds, on a machine that does nothing else.
+@pytest.mark.parametrize(
+    "seeds", ["range(1)", pytest.param(SHOWN_SEEDS, marks=pytest.mark.long)], ids=["one seed", "as shown"]
+)
 def test_who_follows_the_page_has_a_class_that_is_tested(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: str
 ) -> None:
+    """In every run with one seed where the page has three, which prints the same."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # This version, wherever another one is installed.
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     first = next(block for block in blocks_of((ROOT / TUTORIAL).read_text()) if block.language == "python")
@@ -27,7 +32,8 @@ def test_who_follows_the_page_has_a_class_that_is_tested(
     try:
         for block in blocks_of((ROOT / PAGE).read_text()):
             if block.language == "python":
-                (tmp_path / block.text.split()[1]).write_text(block.text)
+                file = tmp_path / block.text.split()[1]
+                file.write_text(block.text.replace(f"seeds={SHOWN_SEEDS}", f"seeds={seeds}"))
             elif block.language == "console":
                 for command, output in commands_of(block):
                     printed = [_without_figures(line) for line in shell.run(command)]

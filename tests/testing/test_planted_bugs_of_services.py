@@ -18,6 +18,9 @@ FIRST = {
     "tell-a-result-before-it-is-durable": (0,),
     "undo-forgets-a-table": (45,),
     "record-no-undo": (45,),
+    "inner-change-survives-an-exception": (1, 2),
+    "inner-exception-changes-the-state": (3, 4),
+    "undo-forgets-a-service": (9, 10),
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
 from bankrmi.errors import Stale
-from bankrmi.replication.code_versions import migration_target
+from bankrmi.replication.code_versions import migration_of
 from bankrmi.replication.sessions import HORIZON
 from bankrmi.robustness.checker.history import (
     AnsweredOutcome,
@@ -83,7 +83,7 @@ class AnswerCheck:
                 self._check_present(group, first)
             self._resolve(group, first)
         for request, first in begins.items():
-            is_the_banks_own = request[0] == HORIZON or migration_target(request[0]) is not None
+            is_the_banks_own = request[0] == HORIZON or migration_of(request[0]) is not None
             if request not in by_request and not is_the_banks_own:
                 self._add(f"request {request_in_words(request)} at action id {first} was never asked for")
 

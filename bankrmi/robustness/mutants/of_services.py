@@ -1,8 +1,10 @@
-"""Planted bugs in running a class of somebody else's, and in changing it.  Rules S, A1, R4."""
+"""Planted bugs in running classes of somebody else's, and in changing them.  Rules S, A1, R4."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import apsw
 
@@ -10,33 +12,66 @@ from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import following
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
-from bankrmi.robustness.services.seeds import DURATION_MS, made_up_workload
-from bankrmi.service import machine, running
+from bankrmi.robustness.services.seeds import DURATION_MS, made_up_pair_workload, made_up_workload
+from bankrmi.service import inner_calls, machine, running
 from bankrmi.service.before import forget_tables
+from bankrmi.service.calls import Called, Raised
 from bankrmi.service.changes import Recorder, changed_tables
 from bankrmi.service.declaring import Given
 from bankrmi.service.machine import ServiceMachine
+from bankrmi.service.running import Runner
+from bankrmi.service.served_services import plain_name
 
 __all__ = ["MUTANTS"]
 
 
 def _take_back_all_but_a_table(database: apsw.Connection, changes: bytes) -> None:
     forgotten = changed_tables(changes)[-1]
+    _apply(database, apsw.Changeset.invert(changes), lambda name: name != forgotten)
 
+
+def _take_back_one_service(database: apsw.Connection, changes: bytes) -> None:
+    _apply(database, apsw.Changeset.invert(changes), lambda name: "." not in name)
+
+
+def _apply(database: apsw.Connection, changes: bytes, wanted: Callable[[str], bool]) -> None:
     def conflict(reason: int, change: apsw.TableChange) -> int:
         raise BrokenInvariant(f"a change of {change.name} cannot be taken back: conflict {reason}")
 
     database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
     try:
         apsw.Changeset.apply(
-            apsw.Changeset.invert(changes),
+            changes,
             database,
-            filter=lambda name: name != forgotten,
+            filter=wanted,
             conflict=conflict,
             flags=apsw.SQLITE_CHANGESETAPPLY_FKNOACTION,
         )
     finally:
         database.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
+
+
+_run, _outcome = Runner.run, ServiceMachine._outcome
+_survives: list[bytes] = []
+
+
+def _run_and_keep(self: Runner, *call: Any, **how: Any) -> Any:
+    _survives.clear()
+    with Recorder.of(self._database) as recorder:
+        try:
+            return _run(self, *call, **how)
+        except Raised:
+            _survives.append(recorder.changes())
+            raise
+
+
+def _outcome_but_for_inner_calls(self: ServiceMachine, call: Called, *more: Any, **how: Any) -> Any:
+    _survives.clear()
+    came = _outcome(self, call, *more, **how)
+    if _survives and _survives[0]:
+        its_own, _ = plain_name(call.method)
+        _apply(self._database, _survives[0], lambda name: ("." in name) is not bool(its_own))
+    return came
 
 
 def _no_changes(_: Recorder) -> bytes:
@@ -55,7 +90,7 @@ def _what_is_written(self: Step) -> int:
     return self.tip
 
 
-def _whatever_its_version(_version: int, _target: int) -> None:
+def _whatever_its_version(_version: int, _target: int, *, creates: bool) -> None:
     pass
 
 
@@ -82,6 +117,33 @@ MUTANTS = (
         goes_wrong="a deposed primary takes back what it had alone, but for one table that it had changed",
         patches=(Patch(machine, "take_back", _take_back_all_but_a_table),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
+    ),
+    Mutant(
+        name="inner-change-survives-an-exception",
+        rule="S8",
+        goes_wrong="a call is refused, and what another service had done for it stays",
+        patches=(
+            Patch(Runner, "run", _run_and_keep),
+            Patch(ServiceMachine, "_outcome", _outcome_but_for_inner_calls),
+        ),
+        workload_of=made_up_pair_workload,
+        duration_ms=DURATION_MS,
+    ),
+    Mutant(
+        name="inner-exception-changes-the-state",
+        rule="S8",
+        goes_wrong="what another service has raised is caught, and half of what it did stays",
+        patches=(Patch(inner_calls, "_ROLL_BACK", "SELECT 1"),),
+        workload_of=made_up_pair_workload,
+        duration_ms=DURATION_MS,
+    ),
+    Mutant(
+        name="undo-forgets-a-service",
+        rule="S8",
+        goes_wrong="a deposed primary takes back what it had alone, but not in the tables of another service",
+        patches=(Patch(machine, "take_back", _take_back_one_service),),
+        workload_of=made_up_pair_workload,
         duration_ms=DURATION_MS,
     ),
     Mutant(

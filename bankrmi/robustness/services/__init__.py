@@ -7,6 +7,8 @@
     outcomes       what came of a call, as a client sees it
     by_itself      the class, or a plain one in its place, with nothing of ours around it
     order_check    whether a class goes by the order of rows that has none
+    together       several classes likewise, which call each other
+    plain_runs     one method run so
     call_check     a journal of calls against that, and what clients were told
     simulated      a class as what the simulator replicates
     judging        the verdict over calls, the journal, and the state that is left
@@ -16,6 +18,7 @@
     run_judge      who judges a run of chaos with a class
     made_up        classes that are made up from a seed
     made_up_versions  how they are changed, from version to version
+    made_up_pair   two of them that call each other
     seeds          the world of one of those
 
 Rule: who judges here uses nothing of how a server runs a class, undoes it, or tells what came of it.

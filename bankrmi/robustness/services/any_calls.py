@@ -16,6 +16,7 @@ from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.robustness.simulator.workload import BrokenWorkload
 from bankrmi.service.declaring import Description
 from bankrmi.service.drawn_arguments import DRAWS_AT_MOST, Drawn, Undrawable, any_arguments
+from bankrmi.service.served_services import ServedServices
 
 __all__ = ["any_calls"]
 
@@ -26,7 +27,7 @@ _TEXT_AT_MOST = 64
 _DEPTH_AT_MOST = 3
 
 
-def any_calls(description: Description) -> CallScript:
+def any_calls(description: Description | ServedServices) -> CallScript:
     """Return a workload of any calls; raises ConfigurationError if an annotation says not enough."""
     draws = {name: _arguments(description, name) for name in sorted(description.methods)}
 
@@ -57,7 +58,7 @@ def any_calls(description: Description) -> CallScript:
     return workload
 
 
-def _arguments(description: Description, name: str) -> Drawn:
+def _arguments(description: Description | ServedServices, name: str) -> Drawn:
     try:
         return any_arguments(description.methods[name])
     except Undrawable as unknown:

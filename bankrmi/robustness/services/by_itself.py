@@ -23,19 +23,19 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-import msgpack
-
-from bankrmi.errors import ConfigurationError, InvalidRequest
+from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import Scalar
 from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
+from bankrmi.robustness.services.plain_runs import all_rows, as_plain, came_of, made_plain
+from bankrmi.robustness.services.together import ServicesTogether
 from bankrmi.robustness.services.wanted import operation_in_words
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method, Service, described, migration_name
 from bankrmi.service.guard import watched
-from bankrmi.service.plain_values import NotPlain
-from bankrmi.service.tables import Doing, ServiceTables, check_tables, quoted, table_names
+from bankrmi.service.served_services import ServedServices, plain_name
+from bankrmi.service.tables import Doing, ServiceTables, check_tables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.state_machine import Moment
 
@@ -45,7 +45,6 @@ ModelMaker = Callable[[], object]
 """What makes a plain object that the service is held against: a class, most of the time."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RESULT_BYTES_AT_MOST = 1 << 16
 _BETWEEN = 16
 
 
@@ -53,37 +52,38 @@ class ServiceByItself:
     """One state of it, from its beginning on (a `verifying.model.Model`, as far as calls have one)."""
 
     def __init__(
-        self, description: Description, model: ModelMaker | None = None, *, begins_at: int | None = None
+        self,
+        description: Description | ServedServices,
+        model: ModelMaker | None = None,
+        *,
+        begins_at: int | None = None,
     ) -> None:
         """`model` makes what the class is held against; None: the class itself. None for `begins_at`, the
-        version that it is opened with: that of the class.
+        version that it is opened with: that of the class. Several services are not changed.
 
         Raises ConfigurationError if a method of the class is missing there.
         """
-        self._description = description
-        self.version = description.version if begins_at is None else begins_at
-        """Of the state."""
-        made = description.kind if model is None else model
-        kinds = _kinds(made, description.version)
-        if isinstance(made, type) and issubclass(made, Service):
-            keeps_attributes = getattr(made, "_keeps_attributes", False)
-            of_version = (description if made is description.kind else described(made)).of_version
-            self._runs: _OnTables | _PlainObject = (
-                _PlainService(kinds, self.version)
-                if keeps_attributes
-                else _OnTables(of_version, self.version)
-            )
+        if isinstance(description, ServedServices):
+            self._of_version: Mapping[int, Description | ServedServices] = {1: description}
+            newest = 1
         else:
-            self._runs = _PlainObject(kinds, self.version)
-        for version, known in description.of_version.items():
-            for name in known.methods if version >= self.version else ():
-                if not self._runs.has(name, version):
-                    where = _name(kinds[version])
-                    raise ConfigurationError(f"{where} has no method {name}, and {known.name} has")
-        self._name = _name(made)
+            self._of_version, newest = description.of_version, description.version
+        self.version = newest if begins_at is None else begins_at
+        """Of the state."""
+        made = description.kind if model is None and isinstance(description, Description) else model
+        kinds = _kinds(made, newest)
+        self._runs = _what_runs(description, kinds, self.version)
+        for version, known in self._of_version.items():
+            for method in known.methods if version >= self.version else ():
+                if not self._runs.has(method, version):
+                    where = known.name if made is None else _name(kinds.get(version, made))
+                    raise ConfigurationError(f"{where} has no method {method}, and {known.name} has")
+        self._name = description.name if made is None else _name(made)
         self._newest_us = 0
-        self._is_a_service = isinstance(self._runs, (_OnTables, _PlainService))
-        self._is_the_class = made is description.kind
+        self._is_a_service = type(self._runs) is not _PlainObject
+        self._is_the_class = model is None or (
+            isinstance(description, Description) and model is description.kind
+        )
 
     @property
     def name(self) -> str:
@@ -139,7 +139,7 @@ class ServiceByItself:
 
     def _method(self, call: Called, *, is_update: bool) -> Method | None:
         """Return what can be called in the version that the state has."""
-        method = self._description.of_version[self.version].methods.get(call.method)
+        method = self._of_version[self.version].methods.get(call.method)
         return method if method is not None and method.is_update is is_update else None
 
     def _no_method(self, call: Called) -> CallOutcome:
@@ -163,12 +163,12 @@ class ServiceByItself:
 
     @property
     def _declared(self) -> frozenset[str]:
-        methods = self._description.of_version[self.version].methods.values()
+        methods = self._of_version[self.version].methods.values()
         return frozenset(error.__qualname__ for method in methods for error in method.raises)
 
     def rows(self) -> list[tuple[Any, ...]] | None:
         """Return the whole state as tables hold it; None where it is another class that stands here."""
-        return self._runs.rows() if self._is_the_class and isinstance(self._runs, _OnTables) else None
+        return self._runs.rows() if self._is_the_class else None
 
     def reverse_unordered_rows(self) -> None:
         """From now on, where no ORDER BY says how rows come, have them come the other way round."""
@@ -201,6 +201,64 @@ class ServiceByItself:
     def audit(self, _values: Mapping[Any, Any]) -> Iterator[str]:
         """Nothing more is known of a class."""
         return iter(())
+
+
+class _Runs(Protocol):
+    """What stands for a service here, in each of its versions."""
+
+    def has(self, name: str, version: int) -> bool: ...
+
+    def update(
+        self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
+    ) -> CallOutcome: ...
+
+    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome: ...
+
+    def migrate(self, target: int, given: Given) -> CallOutcome: ...
+
+    def rows(self) -> list[tuple[Any, ...]] | None: ...
+
+
+def _what_runs(description: Description | ServedServices, kinds: Mapping[int, Any], version: int) -> _Runs:
+    made = next(iter(kinds.values()), None)
+    if isinstance(description, ServedServices):
+        return _Several(description) if made is None else _PlainObject(kinds, version, description)
+    if isinstance(made, type) and issubclass(made, Service):
+        if getattr(made, "_keeps_attributes", False):
+            return _PlainService(kinds, version)
+        of_version = (description if made is description.kind else described(made)).of_version
+        return _OnTables(of_version, version)
+    return _PlainObject(kinds, version)
+
+
+class _Several:
+    """Several services, which are not changed."""
+
+    def __init__(self, services: ServedServices) -> None:
+        self._together = ServicesTogether(services)
+
+    def has(self, name: str, version: int) -> bool:  # noqa: ARG002
+        return self._together.has(name)
+
+    def update(
+        self,
+        method: Method,
+        call: Called,
+        given: Given,
+        version: int,  # noqa: ARG002
+        *,
+        may_raise: bool,
+    ) -> CallOutcome:
+        return self._together.update(method, call, given, may_raise=may_raise)
+
+    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:  # noqa: ARG002
+        return self._together.query(method, call, now)
+
+    def migrate(self, target: int, given: Given) -> CallOutcome:  # noqa: ARG002
+        return CallOutcome(raised="LookupError", words=f"there is no version {target}")
+
+    def rows(self) -> list[tuple[Any, ...]] | None:
+        return self._together.rows()
 
 
 class _OnTables:
@@ -272,7 +330,7 @@ class _OnTables:
         return self._watched(
             version,
             doing,
-            lambda: _came(method, call, lambda args, kwargs: function(service, *args, **kwargs)),
+            lambda: came_of(method, call, lambda args, kwargs: function(service, *args, **kwargs)),
         )
 
     def _watched(self, version: int, doing: Doing, do: Callable[[], CallOutcome]) -> CallOutcome:
@@ -288,17 +346,18 @@ class _OnTables:
         self._database.pragma("reverse_unordered_selects", True)
 
     def rows(self) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        for name in table_names(self._database):
-            rows = self._database.execute(f"SELECT * FROM {quoted(name)}").fetchall()  # noqa: S608
-            found += [(name, *row) for row in sorted(rows, key=msgpack.packb)]
-        return found
+        return all_rows(self._database)
 
 
 class _PlainObject:
     """An object of a plain class, in memory."""
 
-    def __init__(self, kinds: Mapping[int, Any], version: int) -> None:
+    def __init__(
+        self, kinds: Mapping[int, Any], version: int, services: ServedServices | None = None
+    ) -> None:
+        """`services`: those that it stands for, where there are several: it has an object for each, by its
+        name."""
+        self._services = services
         self._kinds = kinds
         made = kinds[version]
         try:
@@ -310,8 +369,21 @@ class _PlainObject:
         self._begins_at = version
 
     def has(self, name: str, version: int) -> bool:
-        owner = self._object if version == self._begins_at else self._kinds.get(version)
-        return callable(getattr(owner, name, None))
+        if version == self._begins_at:
+            return callable(self._found(name))
+        return callable(getattr(self._kinds.get(version), name, None))
+
+    def _found(self, name: str) -> Any:
+        service, plain = plain_name(name)
+        return getattr(self._part(service), plain, None)
+
+    def _part(self, service: str) -> Any:
+        if self._services is None:
+            return self._object
+        return getattr(self._object, self._services.called(service), None)
+
+    def rows(self) -> list[tuple[Any, ...]] | None:
+        return None
 
     def update(
         self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
@@ -344,17 +416,19 @@ class _PlainObject:
             "random": given.random(),
             "new_id": lambda: f"{given.random().getrandbits(128):032x}",
         }
-        for name, value in drawn.items():
-            with suppress(AttributeError):  # It has no place for it, and does not ask for it.
-                setattr(self._object, name, value)
+        parts = [] if self._services is None else [self._part(name) for name, _ in self._services.each()]
+        for part in (self._object, *parts):
+            for name, value in drawn.items():
+                with suppress(AttributeError):  # It has no place for it, and does not ask for it.
+                    setattr(part, name, value)
 
     def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:
         self._set_moment(Given(now, None))
         return self._run(method, call, version)
 
     def _run(self, method: Method, call: Called, version: int) -> CallOutcome:  # noqa: ARG002
-        function = getattr(self._object, method.name)
-        return _came(method, call, lambda args, kwargs: function(*args, **kwargs))
+        function = self._found(method.name)
+        return came_of(method, call, lambda args, kwargs: function(*args, **kwargs))
 
 
 class _PlainService(_PlainObject):
@@ -362,17 +436,9 @@ class _PlainService(_PlainObject):
 
     def __init__(self, kinds: Mapping[int, Any], version: int) -> None:
         self._module = kinds[version].__module__
-        self._plain = {number: _as_plain(kind) for number, kind in kinds.items()}
+        self._plain = {number: as_plain(kind) for number, kind in kinds.items()}
         kind = kinds[version]
-
-        def made() -> object:
-            service: Any = object.__new__(self._plain[version])
-            object.__setattr__(service, "_moment", None)
-            begin: Any = kind.__init__
-            service.create() if begin is Service.__init__ else begin(service)
-            return service
-
-        super().__init__({**self._plain, version: made}, version)
+        super().__init__({**self._plain, version: lambda: made_plain(kind)}, version)
 
     def _made_newer(self, target: int, before: Any) -> Any:
         made: Any = object.__new__(self._plain[target])
@@ -391,23 +457,6 @@ class _PlainService(_PlainObject):
     def migrate(self, target: int, given: Given) -> CallOutcome:
         with watched(self._module, is_update=True):
             return super().migrate(target, given)
-
-
-def _as_plain(kind: type[Service]) -> type:
-    return type(kind.__name__, (kind,), {"__module__": kind.__module__, **_PLAIN})
-
-
-def _no_attribute(_self: object, name: str) -> Any:
-    raise AttributeError(name)
-
-
-_PLAIN = {
-    "__setattr__": object.__setattr__,
-    "__delattr__": object.__delattr__,
-    "__getattr__": _no_attribute,
-    "__dir__": object.__dir__,
-}
-"""What a class has in the place of what keeps its attributes in rows."""
 
 
 def _kinds(made: Any, newest: int) -> dict[int, Any]:
@@ -433,26 +482,6 @@ def _came_of(do: Callable[[], None]) -> CallOutcome:
     except BaseException as error:
         return CallOutcome(raised=type(error).__qualname__[:100], words=str(error)[:WORDS_AT_MOST])
     return CallOutcome.returned(None)
-
-
-def _came(method: Method, call: Called, run: Callable[[list[Any], dict[str, Any]], Any]) -> CallOutcome:
-    """Return what comes of it, in plain values."""
-    try:
-        args, kwargs = method.made(call.args, call.kwargs)
-        try:
-            value = method.result(run(args, kwargs))
-        except NotPlain as error:
-            return CallOutcome(raised="TypeError", words=str(error))
-        came = CallOutcome.returned(value)
-        if len(came.packed) > _RESULT_BYTES_AT_MOST:
-            return CallOutcome(raised="OverflowError", words=f"{len(came.packed)} bytes")
-        return came
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        words = error.message if isinstance(error, InvalidRequest) else str(error)
-        kind = type(error)
-        return CallOutcome(raised=kind.__qualname__[:100], words=words[:WORDS_AT_MOST])
 
 
 def _moments(first_us: int, last_us: int) -> list[int | None]:

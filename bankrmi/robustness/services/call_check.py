@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bankrmi.replication.code_versions import migration_target
+from bankrmi.replication.code_versions import migration_of
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall
 from bankrmi.robustness.checker.replay import Replay
@@ -98,8 +98,9 @@ class CallCheck(RecordCheck):
             self._follow(call, told, entry, where)
 
     def _follow(self, call: Called, told: CallOutcome, entry: Entry, where: str) -> None:
-        target, moment = migration_target(entry.session), (entry.time_us, (entry.session, entry.sequence))
-        if target is not None:
+        migration, moment = migration_of(entry.session), (entry.time_us, (entry.session, entry.sequence))
+        if migration is not None:
+            target = migration[1]
             self._follow_migration(call, told, target, moment, where)
             if self._order is not None and not told.raised and self._order.migrate(target, moment):
                 self._say(f"{where} {_BY_ORDER}")

@@ -162,7 +162,7 @@ async def _work(order: ClientOrder) -> None:
     found = found_service(order.serves, Path(order.folder), order.workload or None)
     recorder = CallRecorder(Path(order.history))
     configuration = config.load(Path(order.configuration), insecure=order.insecure)
-    async with WholeAnswers(found.description, configuration) as client:
+    async with WholeAnswers(found.one_class, configuration) as client:
         names = [f"{order.client}.{number}" for number in range(1, order.sessions + 1)]
         callers = [_Caller(name, client, recorder, found, order) for name in names]
         with reported(lambda: [caller.progress for caller in callers]):

@@ -24,6 +24,7 @@ from bankrmi.errors import BankError
 from bankrmi.robustness.services.wanted import CallMaker, WantedCall
 from bankrmi.robustness.simulator.workload import BrokenWorkload
 from bankrmi.service.declaring import Description
+from bankrmi.service.served_services import ServedServices
 
 __all__ = ["CallScript", "Conversation"]
 
@@ -38,7 +39,7 @@ class Conversation:
 
     def __init__(
         self,
-        description: Description,
+        description: Description | ServedServices,
         workload: CallScript,
         chance: random.Random,
         *,

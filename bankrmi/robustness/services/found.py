@@ -1,14 +1,15 @@
-"""A class, its workload and its model by the names that a command line has for them.
+"""A class, or the classes of one pair, with workload and model by the names that a command line has for them.
 
-Rule: a name without a module is looked for in the module of the class. Where no workload is named, that is
-      `workload` there; if there is none, any method is called with anything that its annotations allow.
+Rule: a name without a module is looked for in the module of the class, of several in that of the first. Where
+      no workload is named, that is `workload` there; if there is none, any method is called with anything
+      that its annotations allow.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
 from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.service.declaring import Description
-from bankrmi.service.loading import load
+from bankrmi.service.loading import load, load_services
+from bankrmi.service.served_services import ServedServices
 
 __all__ = ["FoundService", "found_model", "found_service"]
 
@@ -31,12 +33,23 @@ class FoundService:
     """What is run, what clients do, and what it is held against."""
 
     target: str
+    """The class; of several, the first one."""
     folder: Path
-    description: Description
+    description: Description | ServedServices
     script: CallScript
     model: ModelMaker | None
     script_name: str
     """As it was found; nothing if calls are drawn."""
+
+    @property
+    def one_class(self) -> Description:
+        """The class, for who runs one only; raises ConfigurationError for several."""
+        if isinstance(self.description, Description):
+            return self.description
+        raise ConfigurationError(
+            f"chaos breaks servers that serve one class, and these serve {self.description.name}: "
+            "`bankrmi simulate` runs several, and so does bankrmi.testing"
+        )
 
     def world(self, seed: int) -> ServiceWorkload:
         """Return it as what is replicated in the simulated world of a seed."""
@@ -44,10 +57,13 @@ class FoundService:
 
 
 def found_service(
-    target: str, folder: Path, workload: str | None = None, model: str | None = None
+    served: str | Mapping[str, str], folder: Path, workload: str | None = None, model: str | None = None
 ) -> FoundService:
-    """Return them; raises ConfigurationError if one is not there, or is not what it should be."""
-    description = load(target, folder)
+    """Return them, of one class, or of several by their names; raises ConfigurationError if one is not there,
+    or is not what it should be."""
+    named = {"": served} if isinstance(served, str) else served
+    target = next(iter(named.values()))
+    description = load(target, folder) if len(named) == 1 else load_services(named, folder)
     module = target.partition(":")[0]
     name = _USUAL_NAME if workload is None else workload
     found = _look(module, name, "workload", must=workload is not None)

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.service.declaring import Service, query, update
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "MadeUpModel",
     "MadeUpRefusal",
     "MethodProgram",
+    "calls_of_shape",
     "drawn_program",
+    "made_up_class",
     "made_up_methods",
     "model_methods",
     "shape_of",
@@ -54,17 +57,25 @@ _STEPS = (
 )
 
 
+_CALLING_STEPS = ("call", "call", "call_caught", "call_caught")
+"""Of a service that stands beside another one; whatever is raised there is raised on, or caught."""
+
+_FEWEST_UPDATES = 2
+
+
 class MadeUpRefusal(Exception):
     """The declared error of all classes that are made up."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramStep:
-    """`what` is done to a table; `limit` is for those that raise."""
+    """`what` is done to a table; `limit` is for those that raise; `program` is which of another service's
+    methods is called."""
 
     what: str
     table: int
     limit: int = 0
+    program: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +97,41 @@ class ClassShape:
     updates: tuple[MethodProgram, ...]
 
 
-def shape_of(seed: int) -> ClassShape:
-    """Return the class of a seed."""
+def shape_of(seed: int | str, *, calls_others: bool = False) -> ClassShape:
+    """Return the class of a seed; with methods that call another service, perhaps."""
     chance = random.Random(f"class of seed {seed}")
     tables = chance.randint(1, 3)
+    steps = _STEPS + _CALLING_STEPS if calls_others else _STEPS
     return ClassShape(
         tables=tables,
         tallies=chance.random() < 0.5,
         cascades=tables > 1 and chance.random() < 0.5,
-        updates=tuple(drawn_program(chance, tables) for _ in range(chance.randint(2, 6))),
+        updates=tuple(
+            drawn_program(chance, tables, steps) for _ in range(chance.randint(_FEWEST_UPDATES, 6))
+        ),
     )
 
 
-def drawn_program(chance: random.Random, tables: int) -> MethodProgram:
+def drawn_program(chance: random.Random, tables: int, whats: Sequence[str] = _STEPS) -> MethodProgram:
     """Draw a method."""
-    steps = tuple(
-        ProgramStep(chance.choice(_STEPS), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
-        for _ in range(chance.randint(1, 5))
-    )
+    steps = []
+    for _ in range(chance.randint(1, 5)):
+        step = ProgramStep(chance.choice(whats), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
+        if step.what in _CALLING_STEPS:
+            step = replace(step, program=chance.randrange(_FEWEST_UPDATES))
+        steps.append(step)
     return MethodProgram(
-        steps, chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables)
+        tuple(steps), chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables)
     )
 
 
 # --- as a service -----------------------------------------------------------------------------------------
+
+
+def made_up_class(name: str, shape: ClassShape) -> type[Service]:
+    """Return a class of this shape."""
+    made: type[Service] = type(name, (Service,), made_up_methods(shape, dict(enumerate(shape.updates))))
+    return made
 
 
 def made_up_methods(shape: ClassShape, updates: Mapping[int, MethodProgram]) -> dict[str, Any]:
@@ -249,6 +271,17 @@ def _fail(self: Service, step: ProgramStep, _: ClassShape, name: str, number: in
         raise KeyError(f"{name} {_value(self, step.table, name)}")
 
 
+def _call(self: Any, step: ProgramStep, _: ClassShape, name: str, number: int) -> None:
+    getattr(self.other, f"update_{step.program}")(name, number)
+
+
+def _call_caught(self: Any, step: ProgramStep, shape: ClassShape, name: str, number: int) -> None:
+    try:
+        _call(self, step, shape, name, number)
+    except Exception:
+        _write(self, step, shape, (name, 1, "caught"))
+
+
 _STEPS_ON_TABLES: dict[str, Callable[[Any, ProgramStep, ClassShape, str, int], None]] = {
     "put": _put,
     "add": _add,
@@ -260,6 +293,8 @@ _STEPS_ON_TABLES: dict[str, Callable[[Any, ProgramStep, ClassShape, str, int], N
     "several": _several,
     "refuse": _refuse,
     "fail": _fail,
+    "call": _call,
+    "call_caught": _call_caught,
 }
 
 
@@ -274,7 +309,13 @@ class MadeUpModel:
     random: random.Random
     new_id: Callable[[], str]
 
-    def __init__(self) -> None:
+    def __init__(self, shape: ClassShape | None = None) -> None:
+        """`shape`: of an object that has methods of its own; None: the class has them."""
+        if shape is not None:
+            self.shape = shape  # type: ignore[misc]
+            for number, program in enumerate(shape.updates):
+                setattr(self, f"update_{number}", _OfModel(self, program))
+        self.calls_other: Callable[[int, str, int], None] | None = None
         self.tables: list[dict[str, tuple[int, str | None]]] = [{} for _ in range(self.shape.tables)]
         self._count = 0
 
@@ -331,6 +372,29 @@ class MadeUpModel:
             case "fail":
                 if number == step.limit:
                     raise KeyError(name)
+            case "call":
+                self._call(step, name, number)
+            case "call_caught":
+                try:
+                    self._call(step, name, number)
+                except Exception:
+                    self._set(step.table, name, 1, "caught")
+
+    def _call(self, step: ProgramStep, name: str, number: int) -> None:
+        assert self.calls_other is not None
+        self.calls_other(step.program, name, number)
+
+    def state(self) -> Any:
+        """Return all that changes, to be put back."""
+        return [dict(table) for table in self.tables], self._count
+
+    def put_back(self, state: Any) -> None:
+        """Be what `state` said."""
+        self.tables, self._count = state
+
+    def updates(self) -> Sequence[MethodProgram]:
+        """Return the programs of its updates."""
+        return self.shape.updates
 
     def _set(self, table: int, name: str, value: int, note: str | None) -> None:
         if table == 1 and self.shape.cascades and name not in self.tables[0]:
@@ -367,3 +431,32 @@ def model_methods(shape: ClassShape, updates: Mapping[int, MethodProgram]) -> di
         return lambda self, name, number: self.run(program, name, number)
 
     return {"shape": shape, **{f"update_{number}": running(program) for number, program in updates.items()}}
+
+
+class _OfModel:
+    """A method of one object, which is copied with it."""
+
+    def __init__(self, model: MadeUpModel, program: MethodProgram) -> None:
+        self._model = model
+        self._program = program
+
+    def __call__(self, name: str, number: int) -> Any:
+        return self._model.run(self._program, name, number)
+
+
+def calls_of_shape(shape: ClassShape) -> CallScript:
+    """Return a workload for a class of this shape."""
+
+    def workload(chance: random.Random, service: Any) -> Any:
+        table = chance.randrange(shape.tables)
+        match chance.randrange(5):
+            case 0:
+                return service.value(table, chance.choice(NAMES))
+            case 1:
+                return service.rows(table)
+            case 2 if chance.random() < 0.3:
+                return service.tally()
+        method = getattr(service, f"update_{chance.randrange(len(shape.updates))}")
+        return method(chance.choice(NAMES), chance.choice((-3, 0, 1, 2, 5, 20, MOST)))
+
+    return workload

@@ -25,12 +25,13 @@ class ServiceJudge:
 
     def __init__(self, found: FoundService) -> None:
         self._found = found
+        self._description = found.one_class
         self.methods: dict[str, MethodCounts] = {}
         """What the calls of each method came to: updates in the journal, queries as clients were answered."""
 
     def calls(self, facts: RunFacts) -> Sequence[HistoryCall]:
         """Return all calls of all clients."""
-        return read_calls(call_files([facts.directory / "history"]), self._found.description).calls
+        return read_calls(call_files([facts.directory / "history"]), self._description).calls
 
     def judged(self, facts: RunFacts, calls: Sequence[HistoryCall]) -> Judged:
         """Hold them against the copies that are evidence."""
@@ -38,9 +39,9 @@ class ServiceJudge:
         if not names:
             return nothing_judged()
         directories = [facts.directory / "data" / name for name in names]
-        model = ServiceByItself(self._found.description, self._found.model)
+        model = ServiceByItself(self._description, self._found.model)
         try:
-            with read_service_copies(directories, self._found.description) as (copies, journals):
+            with read_service_copies(directories, self._description) as (copies, journals):
                 copies[0] = replace(copies[0], records=noting_epochs(copies[0].records, epochs))
                 verdict = judge_calls(
                     calls,

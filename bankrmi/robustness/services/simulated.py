@@ -45,6 +45,7 @@ from bankrmi.service.declaring import MIGRATION, Description, Method
 from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
+from bankrmi.service.served_services import ServedServices
 from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["ServiceTalk", "ServiceWorkload", "releases_of"]
@@ -63,7 +64,7 @@ _NEWEST = "SELECT time_us FROM journal WHERE length(operations) > 0 ORDER BY act
 class _MachineOfAWorld(ServiceMachine):
     """Production's, whose queries are told the time of the newest record: nothing here reads a clock."""
 
-    def __init__(self, description: Description, *, limit_ms: float) -> None:
+    def __init__(self, description: Description | ServedServices, *, limit_ms: float) -> None:
         super().__init__(description, limit_ms=LIMIT_MS)
         self._limit_of_calls_ms = limit_ms
 
@@ -109,8 +110,13 @@ class _Proposing:
     error = info
 
 
-def releases_of(description: Description, model: ModelMaker | None) -> list[Description]:
-    """Return the class in all versions that it names, and that the model knows, the oldest first."""
+def releases_of(
+    description: Description | ServedServices, model: ModelMaker | None
+) -> Sequence[Description | ServedServices]:
+    """Return the class in all versions that it names, and that the model knows, the oldest first; several
+    are not changed."""
+    if isinstance(description, ServedServices):
+        return [description]
     known = list(description.of_version.values())
     held: Any = description.kind if model is None else model
     count = 0
@@ -127,7 +133,7 @@ class ServiceWorkload(Workload):
 
     def __init__(
         self,
-        description: Description,
+        description: Description | ServedServices,
         script: CallScript,
         model: ModelMaker | None,
         seed: int,
@@ -143,14 +149,15 @@ class ServiceWorkload(Workload):
         """
         self._limit_ms = limit_ms
         self._hesitates_ms = random.Random(f"hesitation of seed {seed}").choice(HESITATES_MS)
-        self._looks_at_order = looks_at_order
         self._description = description
-        self._releases = releases or releases_of(description, model)
+        self._releases: Sequence[Description | ServedServices] = releases or releases_of(description, model)
         self.releases = len(self._releases)
-        first = self._releases[0].version
-        self._versions = [
-            one for version, one in reversed([*description.of_version.items()]) if version >= first
-        ]
+        self._begins_at = getattr(self._releases[0], "version", 1)
+        self._versions: list[Description | ServedServices] = [description]
+        if isinstance(description, Description):
+            known = [*description.of_version.items()][::-1]
+            self._versions = [one for version, one in known if version >= self._begins_at]
+        self._looks_at_order = looks_at_order and isinstance(description, Description)
         self._methods = {name: one for known in self._versions for name, one in known.methods.items()}
         self._script = script
         self._model = model
@@ -179,7 +186,8 @@ class ServiceWorkload(Workload):
 
         def tick() -> None:
             """As production's; but who might migrate hesitates, so that others are in sync by then."""
-            if host.replica.why_not_migrated() != "":
+            found = host.replica.next_migration()
+            if found is None or found[1]:
                 begins_ms.clear()
             elif not begins_ms:
                 begins_ms.append(host.now_ms())
@@ -192,10 +200,12 @@ class ServiceWorkload(Workload):
         """Return what production refuses before the rules see it: what the class has not in this version."""
         if self.releases == 1:
             return super().door(release, state_version)
+        known = self._releases[release]
+        assert isinstance(known, Description), "several services have one release"
         served = ServiceObject(
             _NOBODY,
             dict,
-            self._releases[release],
+            known,
             addresses={},
             entries_at_most=1,
             state_version=state_version,
@@ -216,14 +226,15 @@ class ServiceWorkload(Workload):
     def unmigrated(self, journal: SqliteJournal) -> str:
         """Say which version is missing, unless the class itself has refused to be migrated."""
         machine = journal.machine
-        assert isinstance(machine, ServiceMachine)
+        if not isinstance(self._description, Description) or not isinstance(machine, ServiceMachine):
+            return ""
         if journal.version == self._description.version or machine.failure is not None:
             return ""
         return f"the state is of version {journal.version}, and every server has {self._description.version}"
 
     def model(self) -> ServiceByItself:
         """Return the service by itself, at its beginning."""
-        return ServiceByItself(self._description, self._model, begins_at=self._releases[0].version)
+        return ServiceByItself(self._description, self._model, begins_at=self._begins_at)
 
     def operation(self, chance: random.Random) -> Any:  # noqa: ARG002
         """Nothing is drawn call by call: see `talk`."""
@@ -282,7 +293,7 @@ class ServiceWorkload(Workload):
             fresh_reads=fresh_reads,
             limits_are_mistakes=True,
             noted=self._count,
-            order=OrderCheck(self._description, self._releases[0].version) if self._looks_at_order else None,
+            order=self._order(),
         )
         refused = tuple(self._refused_for_nothing(told))
         return replace(
@@ -290,6 +301,11 @@ class ServiceWorkload(Workload):
             violations=(*verdict.violations, *refused),
             violation_count=verdict.violation_count + len(refused),
         )
+
+    def _order(self) -> OrderCheck | None:
+        if not self._looks_at_order or not isinstance(self._description, Description):
+            return None
+        return OrderCheck(self._description, self._begins_at)
 
     def _refused_for_nothing(self, calls: Sequence[HistoryCall]) -> Iterator[str]:
         """Yield of which calls it was said that the class takes no such, though every version does."""
@@ -330,7 +346,7 @@ def _asked(call: HistoryCall) -> Called:
     return found
 
 
-def _takes(description: Description, call: Called, *, is_read: bool) -> bool:
+def _takes(description: Description | ServedServices, call: Called, *, is_read: bool) -> bool:
     method = description.methods.get(call.method)
     if method is None or method.is_update is is_read:
         return False

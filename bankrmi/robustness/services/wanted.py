@@ -5,16 +5,19 @@ Rule: a call is a value. What it looks like to people, and what makes two of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from bankrmi.replication.record import unpacked
 from bankrmi.service.calls import Called, called, packed_call
 from bankrmi.service.declaring import Description, Method
 from bankrmi.service.in_words import call_in_words, value_in_words
+from bankrmi.service.served_services import HOME, ServedServices, qualified
 
 __all__ = ["AskedCall", "CallMaker", "WantedCall", "in_version", "operation_in_words"]
+
+_S = TypeVar("_S")
 
 
 class AskedCall(Called):
@@ -75,16 +78,34 @@ class CallMaker:
     A workload is given it, typed as the class itself.
     """
 
-    def __init__(self, description: Description, *, whole: bool = True) -> None:
-        """`whole`: with the defaults of arguments that are not given; other versions may have others."""
+    def __init__(
+        self, description: Description | ServedServices, service: str = HOME, *, whole: bool = True
+    ) -> None:
+        """`service`: whose methods they are, of several. `whole`: with the defaults of arguments that are not
+        given; other versions may have others."""
         self._description = description
+        self._service = service
         self._whole = whole
 
     def _in_version(self, version: int) -> CallMaker:
+        assert isinstance(self._description, Description)
         return CallMaker(self._description.of_version[version], whole=self._whole)
 
-    def __getattr__(self, name: str) -> Callable[..., WantedCall]:
-        method = self._description.methods.get(name)
+    def __getitem__(self, kind: type[_S]) -> _S:
+        """Return the one for the service of this class, of several."""
+        each = [] if isinstance(self._description, Description) else list(self._description.each())
+        found = [name for name, one in each if one.kind is kind]
+        if len(found) != 1:
+            raise KeyError(f"{kind.__name__} is {'several' if found else 'none'} of {self._description.name}")
+        made: Any = CallMaker(self._description, found[0])
+        return made  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        method = self._description.methods.get(qualified(self._service, name))
+        if method is None and self._service == HOME and isinstance(self._description, ServedServices):
+            for service, _ in self._description.each():
+                if name == self._description.called(service):
+                    return CallMaker(self._description, service)
         if method is None:
             raise AttributeError(
                 f"{self._description.name} has no method {name!r} that is marked update or query"

@@ -82,6 +82,10 @@ class OtherServer(Protocol):
     """A server, as its callers and the other servers see it."""
 
     @property
+    def settings(self) -> Settings:
+        """What its rules go by."""
+
+    @property
     def name(self) -> str:
         """Its name."""
 

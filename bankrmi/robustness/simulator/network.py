@@ -115,8 +115,7 @@ class _SimulatedLink:
             process.after(world.delay_ms(), self.close)
         else:
             self.boot = other.boot
-            assert other.replica is not None
-            code, version = other.replica.settings.code, other.journal.version
+            code, version = other.settings.code, other.journal.version
             greeting = Greeting(other.name, other.start_id, code=code, state_version=version)
             process.after(world.delay_ms(), lambda: self._greeted(greeting))
 

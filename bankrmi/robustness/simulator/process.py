@@ -16,6 +16,7 @@ from typing import Any
 from bankrmi.bank.accounts import Accounts
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.believing import CONTRADICTION
+from bankrmi.replication.code_versions import StateVersion
 from bankrmi.replication.effects import Answer, Effect, Reply, SendMessage
 from bankrmi.replication.events import CoordinatorSilent, Event, Proceed, Proposed, Tick, ViewRead
 from bankrmi.replication.journal import Journal
@@ -55,7 +56,7 @@ class SimulatedProcess:
         self.name = server.name
         self.alive = True
         self._tip_before = 0
-        self._version_before = 1
+        self._version_before: StateVersion = 1
         self._crashes_in: int | None = None  # So many effects from here.
         self._syncing = 0  # How many of those who wait for the disk the sync under way covers.
         self._written: deque[Callable[[], None]] = deque()

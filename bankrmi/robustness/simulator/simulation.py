@@ -163,6 +163,7 @@ class Simulation:
         lease_ms, drift_ms = chance.choice(LEASES_MS)
         hasty = chance.random() < 0.3
         first = Settings(
+            code=self.workload.code(0),
             server=names[0],
             servers=names,
             lease_ms=lease_ms,

@@ -1,0 +1,104 @@
+"""The command `bankrmi`, for shells of tests: what it runs is forked from the interpreter that is warm.
+
+    with warm_commands(folder) as path:                 folder: of its own, empty
+        Popen("bash", env=... | {"PATH": f"{path}:..."})
+
+A page of docs/ shows dozens of commands one after the other, and asks for the bank's status until it is as
+shown: each would import all of bankrmi anew. Here `bankrmi` in that folder is a small program that sends its
+arguments, folder, environment and its three standard files to us, has us start it (`tests.warm`), and ends
+as it ends.
+
+Rule: what is not started warm (`up`, another folder's code) is started as ever, with the same files.
+Assumption: nobody sends the small program a signal: its shell has no terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests import warm
+
+__all__ = ["warm_commands"]
+
+_LONGEST_ORDER = 1 << 18
+_PROGRAM = """\
+#!{python} -IS
+import json, os, socket, sys
+ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+ours.connect({address!r})
+order = dict(arguments=sys.argv[1:], folder=os.getcwd(), environment=dict(os.environ))
+socket.send_fds(ours, [json.dumps(order).encode()], [0, 1, 2])
+code = int(ours.recv(16))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+@contextmanager
+def warm_commands(folder: Path) -> Iterator[Path]:
+    """Lend the folder with the command in it; at the end what still runs of it is killed."""
+    address = f"\0bankrmi-tests-{os.getpid()}-{secrets.token_hex(8)}"
+    program = folder / "bankrmi"
+    folder.mkdir()
+    program.write_text(_PROGRAM.format(python=sys.executable, address=address))
+    program.chmod(0o700)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(address)
+        listening.listen()
+        desk = _Desk(listening)
+        desk.start()
+        try:
+            yield folder
+        finally:
+            desk.close()
+
+
+class _Desk(threading.Thread):
+    """Runs one command after the other: a shell has one at a time."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        super().__init__(name="warm commands")
+        self._listening = listening
+        self._running: warm.Process | None = None
+
+    def run(self) -> None:
+        while True:
+            try:
+                asking, _ = self._listening.accept()
+            except OSError:
+                return
+            with asking:
+                self._running = _started(asking)
+                code = self._running.wait()
+                with suppress(BrokenPipeError):  # Its shell was killed.
+                    asking.send(str(code).encode())
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        if self._running is not None:
+            self._running.kill()
+        self.join()
+
+
+def _started(asking: socket.socket) -> warm.Process:
+    message, files, _, _ = socket.recv_fds(asking, _LONGEST_ORDER, 3)
+    order = json.loads(message)
+    try:
+        return warm.Popen(
+            [sys.executable, "-m", "bankrmi", *order["arguments"]],
+            stdin=files[0],
+            stdout=files[1],
+            stderr=files[2],
+            cwd=order["folder"],
+            env=order["environment"],
+        )
+    finally:
+        for file in files:
+            os.close(file)

@@ -30,17 +30,17 @@ def _wrong_query(self: Runner, service: Any, method: Any, call: Called) -> Any:
     return value[1:] if type(value) is list and not method.is_update else value
 
 
-def _wrong_error(error: BaseException, module: str) -> Raised:
+def _wrong_error(error: BaseException, module: Any) -> Raised:
     made = RAISED(error, module)
     return Raised("RuntimeError", "builtins", made.words, None) if made.name == "MadeUpRefusal" else made
 
 
-def _declared_error(error: BaseException, module: str) -> Raised:
+def _declared_error(error: BaseException, module: Any) -> Raised:
     made = RAISED(error, module)
-    return Raised("MadeUpRefusal", module, made.words, None) if made.name == "KeyError" else made
+    return Raised("MadeUpRefusal", "made_up", made.words, None) if made.name == "KeyError" else made
 
 
-def _out_of_memory(error: BaseException, module: str) -> Raised:
+def _out_of_memory(error: BaseException, module: Any) -> Raised:
     return Raised("MemoryError", "builtins", "", None)
 
 

@@ -143,7 +143,7 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option(
     "--services",
     is_flag=True,
-    help="Instead of the bank: in each world a class with methods and exceptions that are made up.",
+    help="Instead of the bank: in each world a class that is made up: methods, exceptions and migrations.",
 )
 @workload_option
 @model_option
@@ -167,7 +167,7 @@ def simulate(
 ) -> int:
     """Run N simulated banks under faults; with `bankrmi serve MODULE:CLASS simulate`, that class.
 
-    Each seed is half a minute of one bank's life, or ten seconds of a class's: messages are delayed, lost,
+    Each seed is half a minute of one bank's life, or four seconds of a class's: messages are delayed, lost,
     doubled and cut off, servers crash, pause, fill their disks and start again, the witness goes away. After
     every step the promises are checked; in the end, all that clients were told is. A failing seed prints
     itself, the rule that was broken, and what happened last.
@@ -304,6 +304,7 @@ def _break(bug: str, seed: int, seeds: int, servers: str | None, clocks_apart: b
                     clocks_apart=apart,
                     under_load=load,
                     workload=mutant.workload_for(number),
+                    duration_ms=mutant.duration_ms,
                 )
                 if result.failure is not None and result.failure.kind != mutant.kind:
                     result = replace(result, failure=None)

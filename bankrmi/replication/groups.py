@@ -5,7 +5,9 @@ Rule 2: what a copy that gets checkpoints could not read is not decided (V13); w
         known all the same.
 Rule 3: a request that the journal decides is answered from there, and decided no second time (O1, O2); one
         that may be among what was forgotten is decided by nobody (O5).
-Rule 4: what makes another version of the state is the last record of its group: it is acknowledged before
+Rule 4: what this server's code does not know it does not decide: that waits for the migration, and its caller
+        is told to ask again (S5).
+Rule 5: what makes another version of the state is the last record of its group: it is acknowledged before
         anything is decided after it (S6).
 """
 
@@ -18,7 +20,7 @@ from bankrmi import protocol_versions
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.answers import Answers
 from bankrmi.replication.code_versions import MIGRATIONS
-from bankrmi.replication.effects import Decided, IsForgotten, IsStale, NotYet, Refusal, Reply
+from bankrmi.replication.effects import Decided, IsBusy, IsForgotten, IsStale, NotYet, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.pace import Pace
@@ -83,13 +85,16 @@ class Groups:
         The answers wait in `answers` for what they rest on. `readers` are the servers that get checkpoints.
         """
         all_are_new = step.links.lowest_protocol >= protocol_versions.NEWEST
-        group: list[Record] = []
+        runs, group = step.runs_its_state, list[Record]()
         room, cost_of_newest = step.settings.group_room, step.settings.cost_of_newest
         requests = self._queue.take(room)
         for place, request in enumerate(requests):
             decided = self._decided_before(request, view, step)
             if decided is None and not all_are_new and (why := _why_not_yet(request, readers, step)):
                 step.answer(request.token, NotYet(why))
+                room -= OPERATION_BYTES
+            elif decided is None and not runs and _needs_code(request):
+                step.answer(request.token, IsBusy())
                 room -= OPERATION_BYTES
             elif decided is None:
                 record = _decide(request, view, time_us, step)
@@ -133,6 +138,10 @@ class Groups:
         if newer is None:
             raise BrokenInvariant(f"request {session}:{newest} is missing from our own journal")
         return newer.action_id, event.token, IsStale(newest)
+
+
+def _needs_code(event: RequestArrived | OutcomeAsked) -> bool:
+    return type(event) is RequestArrived and not event.request[0].startswith(MIGRATIONS)
 
 
 def _why_not_yet(event: RequestArrived | OutcomeAsked, readers: Collection[str], step: Step) -> str:

@@ -141,6 +141,9 @@ class Leader:
         if event.seen is not None and self._is_behind(event.seen, step.tip):
             step.answer(event.token, IsBehind(step.tip))
             return
+        if not step.runs_its_state:
+            step.answer(event.token, IsBusy())
+            return
         at_once = self.read_at_once(event.query, event.seen, step)
         if at_once is not None:
             step.answer(event.token, at_once)
@@ -153,13 +156,14 @@ class Leader:
             self._reads.add_unconfirmed(rests_on, event.token, reply)
 
     def read_at_once(self, query: Any, seen: Seen | None, step: Step) -> Read | None:
-        """R1, R2, R4, R5: return the answer to a read that nothing keeps waiting; None if something does."""
+        """R1, R2, R4, R5, S5: return the answer to a read that nothing keeps waiting; else None."""
         acknowledged = self.acknowledged
         if (
             self._answers_nobody
             or not self._all_inherited_is_acknowledged
             or self._rests_on(query, seen, step) > acknowledged
             or not self._facts(step).may_read
+            or not step.runs_its_state
         ):
             return None
         return Read(self.view.history, min(step.tip, acknowledged), step.journal.read(query))

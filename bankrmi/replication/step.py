@@ -74,6 +74,11 @@ class Step:
         """Whether this server's code knows the version of its state, or how to go on from it (S5)."""
         return self.settings.code.may_lead(self.journal.version)
 
+    @property
+    def runs_its_state(self) -> bool:
+        """Whether this server's code can do what is asked of its state; else it is to migrate first (S5)."""
+        return self.settings.code.runs(self.journal.version)
+
     def is_member(self, view: View | None) -> bool:
         """Whether the view names this server, with the disk that it has."""
         return view is not None and view.names(self.settings.server, self.journal.incarnation)

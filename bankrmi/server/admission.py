@@ -95,7 +95,7 @@ class Admission:
         look_otherwise: Callable[[], bool] = lambda: False,
     ) -> None:
         """`look_otherwise`: whether the same operations may not look as they did before (S6)."""
-        self._look_otherwise = look_otherwise
+        self.look_otherwise = look_otherwise
         self._take = take
         self._read_at_once = read_at_once
         self._now_ms = now_ms
@@ -187,7 +187,7 @@ class Admission:
         waiting = self._room.find(key)
         if waiting is None:
             return False
-        if waiting.content != content and not self._look_otherwise():
+        if waiting.content != content and not self.look_otherwise():
             raise InvalidRequest(
                 "this request id was used before, for another operation", request_id=visitor.request_id
             )

@@ -7,16 +7,17 @@ Rule: an exception is told by its class, its words, and its arguments where they
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from bankrmi.errors import ServiceError
+from bankrmi.errors import InvalidRequest, ServiceError
 from bankrmi.replication.effects import Decided, Read, Reply
 from bankrmi.replication.record import unpacked
 from bankrmi.server.answering import Asked, Kept, cancelled
 from bankrmi.service.calls import Raised, called, result_of
 from bankrmi.service.machine import Told
 
-__all__ = ["AskedOfService", "with_its_record", "without"]
+__all__ = ["AskedOfService", "refused_unless_done", "with_its_record", "without"]
 
 _ARGUMENTS_AT_MOST = 500
 """Characters, as JSON: clients take no longer texts as details of an error."""
@@ -70,6 +71,20 @@ def without(asked: Asked, reply: Decided | Kept) -> Any:
         raise _error(
             method, raised, action_id=record.action_id, request_id=asked.request_id, history=reply.history
         ) from None
+
+
+def refused_unless_done(
+    refused: InvalidRequest, look_otherwise: Callable[[], bool]
+) -> Callable[[Asked, Decided | Kept], dict[str, Any]]:
+    """Return what answers a call that is refused: what came of it, if it was done by the class as it was
+    before; else why it never is. `look_otherwise`: whether that may be (see `Admission`)."""
+
+    def form(asked: Asked, reply: Decided | Kept) -> dict[str, Any]:
+        if reply.record.cancelled or not look_otherwise():
+            raise InvalidRequest(refused.message, request_id=asked.request_id)
+        return with_its_record(asked, reply)
+
+    return form
 
 
 def _error(method: str, raised: Raised, **more: str | int | None) -> ServiceError:

@@ -9,6 +9,8 @@ Rule 2: arguments are checked against the class before the rules see them; who m
 Rule 3: nothing of the class is run here.
 Rule 4: what can be called is what the class has in the version of the state. A server that does not lead may
         not know which that is: what it does not know it refuses to nobody for good, and sends him on.
+Rule 5: what is refused under a request id of the caller's may have been done before, perhaps by the version
+        before: that is settled, as `outcome` does, so that there is an answer for good.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from bankrmi.server.answering import BUSY_RETRY_MS
 from bankrmi.server.call_arguments import request_of, seen_of
 from bankrmi.server.request_figures import DONE, OF_SERVICES, KindFigures, RequestFigures
 from bankrmi.server.request_lines import tell_refused
-from bankrmi.server.service_answering import AskedOfService, with_its_record, without
+from bankrmi.server.service_answering import AskedOfService, refused_unless_done, with_its_record, without
 from bankrmi.service.calls import Called, packed_call
 from bankrmi.service.declaring import Description, Method
 from bankrmi.service.served_services import HOME, qualified
@@ -121,16 +123,31 @@ class ServiceObject:
         request_id: Any = None,
         seen: Any = None,
     ) -> None:
-        found, bound = self._bound(method, "update", *_given(args, kwargs))
         request, text = request_of(request_id)
+        try:
+            found, bound = self.bound(method, "update", *_given(args, kwargs))
+        except InvalidRequest as refused:
+            if request_id is None or self._state_version() is None:
+                raise
+            form = refused_unless_done(refused, self._admission.look_otherwise)
+            asked = AskedOfService(
+                call,
+                form,
+                self._addresses,
+                self.figures.of["update"],
+                request_id=text,
+                method="update",
+            )
+            self._admission.outcome(asked, request, seen_of(seen))
+            return
         self._change(call, found, bound, request, text, seen, form=with_its_record)
 
     def _query(self, call: Call, method: Any, args: Any = (), kwargs: Any = None, seen: Any = None) -> None:
-        found, bound = self._bound(method, "query", *_given(args, kwargs))
+        found, bound = self.bound(method, "query", *_given(args, kwargs))
         self._read(call, found, bound, seen, form=with_its_record)
 
     def _by_its_own_name(self, call: Call) -> None:
-        method, bound = self._bound(call.method, None, call.args, call.kwargs)
+        method, bound = self.bound(call.method, None, call.args, call.kwargs)
         if method.is_update:
             request, text = request_of(None)
             self._change(call, method, bound, request, text, None, form=without)
@@ -160,7 +177,7 @@ class ServiceObject:
 
     # -- how it is asked -------------------------------------------------------------------------
 
-    def _bound(
+    def bound(
         self, name: Any, kind: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[Method, tuple[list[Any], dict[str, Any]]]:
         """Return the method, and what it is to be called with; raises InvalidRequest, or who may know
@@ -177,7 +194,11 @@ class ServiceObject:
                 refused = error
         if len(self._description.of_version) == 1 and name in self._kinds:
             raise refused
-        raise NotPrimary("this server does not lead, and may have another version of the class", primary=None)
+        raise NotPrimary(
+            "this server does not lead, and may have another version of the class",
+            primary=None,
+            undecided=True,
+        )
 
     def _bound_in(
         self, version: int, name: str, kind: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]

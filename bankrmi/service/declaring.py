@@ -35,6 +35,7 @@ from bankrmi.service.tables import ServiceTables
 from bankrmi.service.using import Uses
 
 __all__ = [
+    "MIGRATION",
     "Description",
     "Given",
     "Marked",
@@ -57,7 +58,7 @@ _TAKEN = frozenset(
 )
 """Names that methods of a service cannot have: they are something else on the wire, at a client, or here."""
 _LONGEST_NAME = 64
-_MIGRATION = re.compile(r"migrate_(\d+)_to_(\d+)")
+MIGRATION = re.compile(r"migrate_(\d+)_to_(\d+)")
 _VERSION_AT_MOST = 999_999
 
 
@@ -440,7 +441,7 @@ def _previous(kind: type[Service]) -> Description | None:
 
 def _check_migrations(kind: type[Service]) -> None:
     for name, function in inspect.getmembers(kind, callable):
-        found = _MIGRATION.fullmatch(name)
+        found = MIGRATION.fullmatch(name)
         if found is None:
             continue
         before, after = int(found[1]), int(found[2])

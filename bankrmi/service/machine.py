@@ -282,9 +282,7 @@ class ServiceMachine:
                 self._note(action_id, service, before, shown(outcome[1]))
                 return outcome
         try:
-            if before != (0 if creates else target - 1):
-                what = f"the state is of version {before}" if before else "it is not there yet"
-                raise Raised("RuntimeError", "builtins", what, None)
+            _check_version(before, target, creates=creates)
             limit_ms = self.migration_limit_ms if told is None else 0.0
             tables = self._migrate(service, target, moment, limit_ms)
         except Raised as raised:
@@ -448,6 +446,13 @@ class ServiceMachine:
     def export(self) -> Iterable[tuple[Any, ...]]:
         """Return all rows of all tables, each after the name of its table, in a fixed order."""
         return _exported(self._database)
+
+
+def _check_version(version: int, target: int, *, creates: bool) -> None:
+    """Raise Raised if a state of this version is not the one that the migration to the target begins with."""
+    if version != (0 if creates else target - 1):
+        what = f"the state is of version {version}" if version else "it is not there yet"
+        raise Raised("RuntimeError", "builtins", what, None)
 
 
 def opening_identity(

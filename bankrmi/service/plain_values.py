@@ -10,6 +10,7 @@ Rule 3: what was checked is made again what the annotation says before a method 
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -68,8 +69,23 @@ def _key(name: object) -> object:
     raise NotPlain(f"a key of a dict is a {type(name).__name__}: text and bytes can be one")
 
 
+_ADAPTERS_KEPT = 256
 _SETTINGS = ConfigDict(revalidate_instances="always")
 """A dataclass is looked into, too: it takes whatever it is given when it is made."""
+
+
+def _adapter_of(annotation: Any) -> TypeAdapter[list[Any]]:
+    """Return what checks against an annotation; most classes have the same few."""
+    try:
+        return _made_adapter(annotation)
+    except TypeError:  # It cannot be hashed, or nothing can be checked against it.
+        return _made_adapter.__wrapped__(annotation)
+
+
+@lru_cache(_ADAPTERS_KEPT)
+def _made_adapter(annotation: Any) -> TypeAdapter[list[Any]]:
+    # As a list of one: pydantic takes settings for what is in a list, and not for a dataclass itself.
+    return TypeAdapter(list[annotation], config=_SETTINGS)
 
 
 class Annotation:
@@ -78,8 +94,7 @@ class Annotation:
     def __init__(self, annotation: Any) -> None:
         """Raises NotPlain for an annotation that nothing can be checked against."""
         try:
-            # As a list of one: pydantic takes settings for what is in a list, and not for a dataclass itself.
-            self._adapter: TypeAdapter[list[Any]] = TypeAdapter(list[annotation], config=_SETTINGS)
+            self._adapter = _adapter_of(annotation)
         except (PydanticUserError, NameError, TypeError) as error:
             raise NotPlain(f"nothing can be checked against {annotation!r}") from error
 

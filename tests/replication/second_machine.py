@@ -152,7 +152,7 @@ class SetsModel:
 class SetsWorkload(Workload):
     """Adds, removes and looks."""
 
-    def machine(self) -> NamedSets:
+    def machine(self, release: int = 0) -> NamedSets:
         return NamedSets()
 
     def model(self) -> Model:

@@ -169,6 +169,36 @@ def test_a_retry_across_it_is_told_what_came_of_it_whatever_it_looks_like_now() 
     assert bank.journals["s1"].tip == before, "it is not done again"
 
 
+def test_who_has_to_migrate_first_decides_and_answers_nothing_else() -> None:
+    """Its code knows the version before no more: whatever is called waits, and is not said to be unknown."""
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s1")
+    dies(bank, "s2")
+    for name in ("s1", "s2"):
+        give(bank, name, NEW)
+        comes_back(bank, name)
+    bank.settle(
+        lambda: (
+            view_of(bank).in_sync == {"s1", "s2"} and bank.replicas[view_of(bank).primary].primary is not None
+        )
+    )
+    name = view_of(bank).primary
+    bank.told()
+    before = bank.journals[name].tip
+    bank.withdraw(name, "b:1", 1)
+    bank.read(name)
+    bank.deliver_all()
+    assert [line.partition(" answers ")[2] for line in bank.told()] == ["b:1: busy", "reader: busy"]
+    assert bank.journals[name].tip == before
+    migrate(bank, name)
+    bank.deliver_all()
+    bank.withdraw(name, "b:1", 1)
+    bank.read(name)
+    bank.deliver_all()
+    assert not any("busy" in line for line in bank.told())
+    assert versions(bank) == [2, 2]
+
+
 # -- who does not know the version -----------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ class Desk:
     def __init__(self, *, waiting_bytes: int = 1 << 20, rate: int = 0) -> None:
         self.now_ms = 0.0
         self.state_version: int | None = 1  # None: this server does not lead.
+        self.was_migrated = False
         self.events: list[Event] = []
         self.read: Read | None = None  # What nothing keeps waiting.
         self.queries: list[Any] = []
@@ -58,6 +59,7 @@ class Desk:
             rates=EntryRates(ours, none, full_batch=100),
             operations_per_request=100,
             timeout_ms=1000,
+            look_otherwise=lambda: self.was_migrated,
         )
         self.object = ServiceObject(
             admission,
@@ -229,6 +231,43 @@ def test_what_is_malformed_never_reaches_the_rules(method: str, args: tuple[Any,
     assert why in error.message
     assert (desk.asked(), desk.queries, len(desk.room)) == ([], [], 0)
     assert list(desk.counted().values()) == [1]
+
+
+def test_what_is_refused_under_an_id_of_the_callers_is_settled() -> None:
+    """It may have been done by the version before, and its caller gets an answer for good."""
+    desk = Desk()
+    caller = desk.call("update", "pout", [], {}, "c:1")
+    [event] = desk.asked()
+    assert isinstance(event, OutcomeAsked)
+    assert event.request == ("c", 1)
+    event.token.reply(Decided("h", chained(Position(6, 0, b""), 1, event.request, (1, b"", b""), 1)))
+    [error] = caller.answers
+    assert isinstance(error, InvalidRequest)
+    assert "Shelf has no method 'pout'" in error.message
+    assert error.details["request_id"] == "c:1"
+
+
+@pytest.mark.parametrize("migrated", [True, False])
+def test_what_was_done_before_the_class_was_changed_is_told(migrated: bool) -> None:
+    desk = Desk()
+    desk.was_migrated = migrated
+    caller = desk.call("update", "put", ["pear", "as many as there are"], {}, "c:1")
+    [event] = desk.asked()
+    event.token.reply(decided(event, done(5, b"")))  # type: ignore[union-attr]
+    [answer] = caller.answers
+    if migrated:
+        assert answer == {"value": 5, "action_id": 7, "request_id": "c:1", "history": "h"}
+    else:
+        assert isinstance(answer, InvalidRequest), "it was done for other arguments"
+    assert len(desk.room) == 0
+
+
+def test_who_does_not_lead_says_that_it_has_not_looked() -> None:
+    desk = Desk()
+    desk.state_version = None
+    [error] = desk.call("update", "pout", [], {}, "c:1").answers
+    assert isinstance(error, NotPrimary)
+    assert error.details["undecided"] is True
 
 
 def test_a_retry_joins_what_waits_and_another_call_under_its_id_does_not() -> None:

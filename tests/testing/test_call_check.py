@@ -245,6 +245,16 @@ def test_a_query_of_the_time_may_be_of_any_time_while_it_was_asked() -> None:
         assert (alone.contradiction(asked, told, between) is None) is is_right
 
 
+def test_an_error_that_nobody_declared_is_none_that_is_declared() -> None:
+    """Though of others it is enough that a plain class raises one, too."""
+    alone = ServiceByItself(DESCRIPTION, PlainStock)
+    refused, broken = CallOutcome(raised="OutOfStock", words="apple"), CallOutcome(raised="RuntimeError")
+    assert not alone.agrees(broken, refused)
+    assert not alone.agrees(refused, broken)
+    assert not alone.agrees(refused, CallOutcome(raised="OutOfStock", words="pear"))
+    assert alone.agrees(broken, CallOutcome(raised="LookupError"))
+
+
 def test_the_model_does_not_share_what_it_judges() -> None:
     """It is a second reader of the class: what runs, undoes and records calls is not in it."""
     source = Path(by_itself.__file__).read_text()

@@ -8,12 +8,16 @@ from bankrmi.robustness.mutants import MUTANTS, hunt
 from bankrmi.robustness.mutants.of_services import MUTANTS as OF_SERVICES
 
 FIRST = {
-    "exception-changes-the-state": (0, 1),
-    "read-the-clock-in-an-update": (0, 1),
-    "query-what-is-not-acknowledged": (1, 2),
-    "tell-a-result-before-it-is-durable": (0, 1),
-    "undo-forgets-a-table": (7, 8),
-    "record-no-undo": (7, 8),
+    "exception-changes-the-state": (0,),
+    "migrate-twice": (38,),
+    "migration-is-not-taken-back": (18,),
+    "follow-beyond-the-code": (121,),
+    "answer-beyond-the-code": (48,),
+    "read-the-clock-in-an-update": (0,),
+    "query-what-is-not-acknowledged": (1,),
+    "tell-a-result-before-it-is-durable": (0,),
+    "undo-forgets-a-table": (45,),
+    "record-no-undo": (45,),
     "inner-change-survives-an-exception": (1, 2),
     "inner-exception-changes-the-state": (3, 4),
     "undo-forgets-a-service": (9, 10),
@@ -25,7 +29,7 @@ def test_each_of_them_is_looked_for() -> None:
     assert FIRST.keys() < MUTANTS.keys()
 
 
-@pytest.mark.but_first_long(2)
+@pytest.mark.but_first_long(3)
 @pytest.mark.parametrize("name", FIRST)
 def test_it_is_found(name: str) -> None:
     found = hunt(name, seeds=60, first=FIRST[name])

@@ -13,6 +13,7 @@ import pytest
 import bankrmi
 from bankrmi.errors import ConfigurationError
 from bankrmi.testing import SeedFailed, simulate
+from tests.service import changed_classes
 from tests.testing.stock import (
     ByTheClock,
     ForgetsSome,
@@ -25,7 +26,7 @@ from tests.testing.stock import (
     workload,
 )
 
-SECONDS = 4.0
+SECONDS = 3.0
 """Of a world: short, and long enough for a failover or two."""
 
 
@@ -34,17 +35,17 @@ def test_a_sound_class_passes(model: Callable[[], object] | None) -> None:
     """Whatever its workload goes by; an undeclared error needs only to be one in a plain class."""
     done = simulate(Stock, workload, model=model, seeds=range(4), seconds=SECONDS)
     assert done.seeds == 4
-    assert done.updates > 100
-    assert done.methods["put"].returned > 50
+    assert done.updates > 50
+    assert done.methods["put"].returned > 20
     assert done.methods["take"].raised["OutOfStock"] > 0
     assert done.methods["fail"].raised["RuntimeError"] > 0
-    assert done.methods["get"].returned > 50
+    assert done.methods["get"].returned > 20
     assert "4 seeds, no violation in" in str(done)
     assert "raised OutOfStock" in str(done)
 
 
 def test_without_a_workload_everything_is_called() -> None:
-    done = simulate(Stock, seeds=range(2, 3), servers=3, seconds=SECONDS)
+    done = simulate(Stock, seeds=range(2, 4), servers=3, seconds=SECONDS)
     assert done.methods.keys() == {"put", "take", "note", "fail", "get", "items"}
 
 
@@ -55,7 +56,7 @@ def test_a_query_may_go_by_the_time() -> None:
         return leases.held()
 
     done = simulate(Leases, holds, seeds=range(2), seconds=SECONDS)
-    assert done.methods["held"].returned > 50
+    assert done.methods["held"].returned > 10
 
 
 def test_what_an_update_takes_from_the_clock_is_found_with_its_table() -> None:
@@ -82,7 +83,7 @@ def test_a_difference_from_the_model_is_told_with_what_led_to_it() -> None:
         r"put\('\w+', 3\) at action id \d+ returned \d+; PlainStock by itself returns \d+", words
     )
     assert "the last calls that were acknowledged, in their order:" in words
-    again = f"simulate(ForgetsSome, workload, model=PlainStock, seeds=[{failed.value.seed}], seconds=4)"
+    again = f"simulate(ForgetsSome, workload, model=PlainStock, seeds=[{failed.value.seed}], seconds=3)"
     assert words.endswith(f"once more: {again}")
     with pytest.raises(SeedFailed) as repeated:
         simulate(ForgetsSome, workload, model=PlainStock, seeds=[failed.value.seed], seconds=SECONDS)
@@ -99,6 +100,153 @@ def test_a_seed_is_the_same_world_every_time_and_on_several_processes() -> None:
 def test_where_nothing_is_acknowledged_nothing_was_tested() -> None:
     with pytest.raises(SeedFailed, match="nothing was tested: in 2 seeds no update was done"):
         simulate(ReadsOnly, seeds=range(2), seconds=1)
+
+
+# -- a class that is changed ---------------------------------------------------------------------------------
+
+
+class PlainStock1:
+    """The first version of the class of three versions, with dicts."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, int] = {}
+
+    def put(self, name: str, count: int) -> int:
+        self.items[name] = self.items.get(name, 0) + count
+        return self.items[name]
+
+    def drop(self, name: str) -> None:
+        self.items.pop(name, None)
+
+    def get(self, name: str) -> int:
+        return self.items.get(name, 0)
+
+
+class PlainStock2(PlainStock1):
+    previous = PlainStock1
+
+    def migrate_1_to_2(self) -> None:
+        self.prices = {name: 10 * count for name, count in self.items.items()}
+
+    def put(self, name: str, count: int, price: int = 7) -> int:
+        self.prices[name] = price
+        return super().put(name, count)
+
+    def drop(self, name: str) -> None:
+        super().drop(name)
+        self.prices.pop(name, None)
+
+    def price(self, name: str) -> int:
+        return self.prices.get(name, 0)
+
+
+class PlainStock3(PlainStock2):
+    previous = PlainStock2
+
+    def migrate_2_to_3(self) -> None:
+        pass
+
+    def put(self, name: str, count: int, price: int = 7) -> int:
+        self.items[name], self.prices[name] = count, price
+        return count
+
+
+class Dearer(PlainStock3):
+    """It has other prices after the migration than the class."""
+
+    previous = PlainStock2
+
+    def migrate_2_to_3(self) -> None:
+        self.prices = {name: price + 1 for name, price in self.prices.items()}
+
+
+def prices(chance: random.Random, stock: Any) -> Iterator[Any]:
+    name = chance.choice(["fig", "pear"])
+    yield stock.get(name)
+    yield stock.put(name, chance.randint(1, 3))
+    yield stock.price(name)
+
+
+@pytest.mark.parametrize("model", [None, PlainStock3], ids=["itself", "plain"])
+def test_a_class_that_names_the_ones_before_is_migrated(model: Callable[[], object] | None) -> None:
+    """From the oldest on, once each; what is called by its newest methods before is refused."""
+    done = simulate(changed_classes.Stock, prices, model=model, seeds=range(4, 7))
+    assert 0 < done.methods["migrate_2_to_3"].returned <= done.methods["migrate_1_to_2"].returned <= 3
+    assert done.methods["put"].returned > 5
+    assert "migrate_1_to_2: 3 returned" in str(done)
+
+
+def test_a_model_that_names_none_before_stands_for_the_newest_version_alone() -> None:
+    class Alone(PlainStock3):
+        previous = None  # type: ignore[assignment]
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.prices = {}
+
+    done = simulate(changed_classes.Stock, prices, model=Alone, seeds=range(1))
+    assert "put" in done.methods
+    assert "migrate_2_to_3" not in done.methods
+
+
+def test_what_a_migration_leaves_is_held_against_the_model() -> None:
+    with pytest.raises(SeedFailed, match="Dearer by itself"):
+        simulate(changed_classes.Stock, prices, model=Dearer, seeds=range(4, 30))
+
+
+def test_a_migration_that_always_fails_changes_nothing() -> None:
+    """The class stays what it was, and is called."""
+
+    class Never(changed_classes.Stock2):
+        previous = changed_classes.Stock1
+
+        def migrate_1_to_2(self) -> None:
+            super().migrate_1_to_2()
+            if self._moment is not None and self._moment.now.year > 1:
+                raise KeyError("never")
+
+    def old_calls(chance: random.Random, stock: Any) -> Any:
+        return stock.put("pear", 1) if chance.random() < 0.5 else stock.get("pear")
+
+    with pytest.raises(ConfigurationError, match=r"Never\.migrate_1_to_2 failed on an opening state"):
+        simulate(Never, old_calls, seeds=range(1))
+    done = simulate(changed_classes.Broken, old_calls, seeds=range(3))
+    assert done.methods["migrate_1_to_2"].raised["KeyError"] > 0
+
+
+# -- the order of rows ---------------------------------------------------------------------------------------
+
+
+class Unordered(bankrmi.Service):
+    """It takes what SQLite gives first."""
+
+    def create(self) -> None:
+        self.db.execute("CREATE TABLE item (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL)")
+
+    @bankrmi.update
+    def put(self, name: str) -> None:
+        self.db.execute("INSERT OR IGNORE INTO item VALUES (?, 1)", (name,))
+
+    @bankrmi.update
+    def take_one(self) -> str | None:
+        found: str | None = self.db.execute(f"SELECT name FROM item{self.order} LIMIT 1").value
+        self.db.execute("DELETE FROM item WHERE name = ?", (found,))
+        return found
+
+    order = ""
+
+
+class Ordered(Unordered):
+    """It says what is first."""
+
+    order = " ORDER BY name"
+
+
+def test_an_update_that_goes_by_the_order_of_rows_without_one_is_found() -> None:
+    sentence = r"take_one\(\) at action id \d+ goes by the order of rows of a SELECT without ORDER BY"
+    with pytest.raises(SeedFailed, match=sentence):
+        simulate(Unordered, seeds=range(4))
+    simulate(Ordered, seeds=range(1))
 
 
 # -- mistakes of whoever tests --------------------------------------------------------------------------

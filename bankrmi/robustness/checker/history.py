@@ -85,6 +85,7 @@ class HistoryCall:
     """One call.  With operations it is a change; without, the question what became of `request`, or a read.
 
     `invoked_ns` is before anything was sent, `completed_ns` after the answer was there; None if it never was.
+    `may_be_settled`: whoever leads may take no such call, and then settles that it never happens.
     """
 
     client: str
@@ -96,6 +97,7 @@ class HistoryCall:
     operations: Sequence[Any]
     query: Any
     outcome: Outcome
+    may_be_settled: bool = False
 
     @property
     def is_read(self) -> bool:

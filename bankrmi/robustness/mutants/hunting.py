@@ -104,4 +104,5 @@ def _simulate(mutant: Mutant, seed: int) -> SimulationResult:
         clocks_apart=mutant.clocks_apart,
         under_load=mutant.under_load,
         workload=mutant.workload_for(seed),
+        duration_ms=mutant.duration_ms,
     )

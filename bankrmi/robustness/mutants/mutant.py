@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from bankrmi.robustness.simulator.simulation import DURATION_MS
 from bankrmi.robustness.simulator.workload import Workload
 
 __all__ = ["Mutant", "Patch", "in_place"]
@@ -34,7 +35,7 @@ class Mutant:
     `goes_wrong` says in a sentence what happens in the world. `sizes` are the numbers of servers of the banks
     in which it can happen; with `clocks_apart` it needs clocks that run apart by more than the rules assume.
     `under_load` it needs a world in which work waits for work. `workload_of` says what is replicated in the
-    world of a seed, if that is not the bank.
+    world of a seed, if that is not the bank; there things go wrong for `duration_ms`.
     `kind` is what it breaks: "safety", or "liveness" if it is the bug of a bank that waits for ever.
     """
 
@@ -46,6 +47,7 @@ class Mutant:
     clocks_apart: bool = False
     under_load: bool = False
     workload_of: Callable[[int], Workload] | None = None
+    duration_ms: float = DURATION_MS
     kind: str = "safety"
 
     def servers_for(self, seed: int) -> int:

@@ -1,4 +1,4 @@
-"""Planted bugs in running classes of somebody else's.  Rules S1 to S3, S8, A1, R4."""
+"""Planted bugs in running classes of somebody else's, and in changing them.  Rules S, A1, R4."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import apsw
 
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication import following
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
-from bankrmi.robustness.services.seeds import made_up_pair_workload, made_up_workload
+from bankrmi.robustness.services.seeds import DURATION_MS, made_up_pair_workload, made_up_workload
 from bankrmi.service import inner_calls, machine, running
+from bankrmi.service.before import forget_tables
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.changes import Recorder, changed_tables
 from bankrmi.service.declaring import Given
@@ -88,6 +90,22 @@ def _what_is_written(self: Step) -> int:
     return self.tip
 
 
+def _whatever_its_version(_version: int, _target: int, *, creates: bool) -> None:
+    pass
+
+
+def _leave_the_tables(database: apsw.Connection, _its: object) -> None:
+    forget_tables(database)
+
+
+def _knows_everything(_records: object, _step: Step) -> bool:
+    return True
+
+
+def _always(_: Step) -> bool:
+    return True
+
+
 MUTANTS = (
     Mutant(
         name="exception-changes-the-state",
@@ -95,6 +113,7 @@ MUTANTS = (
         goes_wrong="a call is refused, and half of what it did stays, where it was decided and nowhere else",
         patches=(Patch(machine, "_ROLL_BACK", "SELECT 1"),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="undo-forgets-a-table",
@@ -102,6 +121,7 @@ MUTANTS = (
         goes_wrong="a deposed primary takes back what it had alone, but for one table that it had changed",
         patches=(Patch(machine, "take_back", _take_back_all_but_a_table),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="inner-change-survives-an-exception",
@@ -112,6 +132,7 @@ MUTANTS = (
             Patch(ServiceMachine, "_outcome", _outcome_but_for_inner_calls),
         ),
         workload_of=made_up_pair_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="inner-exception-changes-the-state",
@@ -119,6 +140,7 @@ MUTANTS = (
         goes_wrong="what another service has raised is caught, and half of what it did stays",
         patches=(Patch(inner_calls, "_ROLL_BACK", "SELECT 1"),),
         workload_of=made_up_pair_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="undo-forgets-a-service",
@@ -126,6 +148,7 @@ MUTANTS = (
         goes_wrong="a deposed primary takes back what it had alone, but not in the tables of another service",
         patches=(Patch(machine, "take_back", _take_back_one_service),),
         workload_of=made_up_pair_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="record-no-undo",
@@ -133,6 +156,7 @@ MUTANTS = (
         goes_wrong="what a call changed is recorded before it has changed anything, and is never taken back",
         patches=(Patch(Recorder, "changes", _no_changes),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="read-the-clock-in-an-update",
@@ -140,6 +164,7 @@ MUTANTS = (
         goes_wrong="each copy writes down its own time, and they are copies no more",
         patches=(Patch(running, "Given", _by_the_clock),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="tell-a-result-before-it-is-durable",
@@ -150,6 +175,7 @@ MUTANTS = (
             Patch(Step, "answer_when_durable", Step.answer),
         ),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
     Mutant(
         name="query-what-is-not-acknowledged",
@@ -157,5 +183,38 @@ MUTANTS = (
         goes_wrong="a query shows what an update has changed that nobody else has yet, and nobody ever will",
         patches=(Patch(ServiceMachine, "changed_at", _never_changed),),
         workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
+    ),
+    Mutant(
+        name="migrate-twice",
+        rule="S6",
+        goes_wrong="a migration that is proposed once more is done once more, on what the first one has left",
+        patches=(Patch(machine, "_check_version", _whatever_its_version),),
+        workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
+    ),
+    Mutant(
+        name="migration-is-not-taken-back",
+        rule="S7",
+        goes_wrong="a deposed primary is of the version before again, and its tables are of the next one",
+        patches=(Patch(machine, "put_tables_back", _leave_the_tables),),
+        workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
+    ),
+    Mutant(
+        name="follow-beyond-the-code",
+        rule="S5",
+        goes_wrong="a server with older code takes a migration, and what comes after, and knows neither",
+        patches=(Patch(following, "_knows", _knows_everything),),
+        workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
+    ),
+    Mutant(
+        name="answer-beyond-the-code",
+        rule="S5",
+        goes_wrong="a server leads that has to migrate first, and says meanwhile that no method is there",
+        patches=(Patch(Step, "runs_its_state", property(_always)),),
+        workload_of=made_up_workload,
+        duration_ms=DURATION_MS,
     ),
 )

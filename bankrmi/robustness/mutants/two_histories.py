@@ -128,6 +128,7 @@ def _run(mutant: Mutant, seed: int, *, whole_trace: bool = False) -> SimulationR
         clocks_apart=mutant.clocks_apart,
         under_load=mutant.under_load,
         workload=mutant.workload_for(seed),
+        duration_ms=mutant.duration_ms,
         whole_trace=whole_trace,
     )
 

@@ -6,6 +6,7 @@
     found          a class, its workload and its model by their names
     outcomes       what came of a call, as a client sees it
     by_itself      the class, or a plain one in its place, with nothing of ours around it
+    order_check    whether a class goes by the order of rows that has none
     together       several classes likewise, which call each other
     plain_runs     one method run so
     call_check     a journal of calls against that, and what clients were told
@@ -16,6 +17,7 @@
     service_disks  what stopped servers of a service have on their disks
     run_judge      who judges a run of chaos with a class
     made_up        classes that are made up from a seed
+    made_up_versions  how they are changed, from version to version
     made_up_pair   two of them that call each other
     seeds          the world of one of those
 

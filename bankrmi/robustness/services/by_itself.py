@@ -10,6 +10,9 @@ Rule 2: an exception changes nothing here either. A plain object is copied befor
 Rule 3: an update sees the time of its record, and chance from its request, as the promise says: `now`,
         `random` and `new_id()` of a plain object are set, too.
 Rule 4: a query sees the time that it is told, else that of the newest record.
+Rule 5: it is migrated where the journal says that the service was, from the version before and no other. A
+        plain class that stands for a service in several versions has a `previous`, too, and a
+        `migrate_1_to_2` that is called on an object of the newer class with the attributes of the older one.
 Assumption: a query does not go by chance.
 """
 
@@ -24,15 +27,15 @@ from typing import Any, Protocol
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import Scalar
-from bankrmi.robustness.services.outcomes import CallOutcome
-from bankrmi.robustness.services.plain_runs import all_rows, came_of, made_plain
+from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
+from bankrmi.robustness.services.plain_runs import all_rows, as_plain, came_of, made_plain
 from bankrmi.robustness.services.together import ServicesTogether
 from bankrmi.robustness.services.wanted import operation_in_words
 from bankrmi.service.calls import Called
-from bankrmi.service.declaring import Description, Given, Method, Service, described
+from bankrmi.service.declaring import Description, Given, Method, Service, described, migration_name
 from bankrmi.service.guard import watched
 from bankrmi.service.served_services import ServedServices, plain_name
-from bankrmi.service.tables import Doing, ServiceTables
+from bankrmi.service.tables import Doing, ServiceTables, check_tables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.state_machine import Moment
 
@@ -48,18 +51,34 @@ _BETWEEN = 16
 class ServiceByItself:
     """One state of it, from its beginning on (a `verifying.model.Model`, as far as calls have one)."""
 
-    def __init__(self, description: Description | ServedServices, model: ModelMaker | None = None) -> None:
-        """`model` makes what the class is held against; None: the class itself.
+    def __init__(
+        self,
+        description: Description | ServedServices,
+        model: ModelMaker | None = None,
+        *,
+        begins_at: int | None = None,
+    ) -> None:
+        """`model` makes what the class is held against; None: the class itself. None for `begins_at`, the
+        version that it is opened with: that of the class. Several services are not changed.
 
-        Raises ConfigurationError if that lacks a method of the class.
+        Raises ConfigurationError if a method of the class is missing there.
         """
-        self._description = description
-        self._runs = _what_runs(description, model)
-        name = _name(model) if model is not None else description.name
-        for method in description.methods:
-            if not self._runs.has(method):
-                raise ConfigurationError(f"{name} has no method {method}, and {description.name} has")
-        self._name = name
+        if isinstance(description, ServedServices):
+            self._of_version: Mapping[int, Description | ServedServices] = {1: description}
+            newest = 1
+        else:
+            self._of_version, newest = description.of_version, description.version
+        self.version = newest if begins_at is None else begins_at
+        """Of the state."""
+        made = description.kind if model is None and isinstance(description, Description) else model
+        kinds = _kinds(made, newest)
+        self._runs = _what_runs(description, kinds, self.version)
+        for version, known in self._of_version.items():
+            for method in known.methods if version >= self.version else ():
+                if not self._runs.has(method, version):
+                    where = known.name if made is None else _name(kinds.get(version, made))
+                    raise ConfigurationError(f"{where} has no method {method}, and {known.name} has")
+        self._name = description.name if made is None else _name(made)
         self._newest_us = 0
         self._is_a_service = type(self._runs) is not _PlainObject
         self._is_the_class = model is None or (
@@ -75,9 +94,22 @@ class ServiceByItself:
         """Do it; return what comes of it here. `told` is what is said to have come of it."""
         time_us, (session, sequence) = moment
         self.note_time(time_us)
-        seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
-        given = Given(_EPOCH + timedelta(microseconds=time_us), seed)
-        return self._runs.update(self._method(call), call, given, may_raise=bool(told.raised))
+        method = self._method(call, is_update=True)
+        if method is None:
+            return self._no_method(call)
+        given = _given(time_us, session, sequence)
+        return self._runs.update(method, call, given, self.version, may_raise=bool(told.raised))
+
+    def migrate(self, target: int, moment: Moment) -> CallOutcome:
+        """Make the next version of it, from the one before; return what comes of that here."""
+        time_us, (session, sequence) = moment
+        self.note_time(time_us)
+        if self.version != target - 1:
+            return CallOutcome(raised="RuntimeError", words=f"the state is of version {self.version}")
+        came = self._runs.migrate(target, _given(time_us, session, sequence))
+        if not came.raised:
+            self.version = target
+        return came
 
     def note_time(self, time_us: int) -> None:
         """The newest record is of then."""
@@ -99,17 +131,20 @@ class ServiceByItself:
 
     def query(self, call: Called, now_us: int | None = None) -> CallOutcome:
         """Ask it; by default at the time of the newest record."""
-        method = self._description.methods.get(call.method)
-        if method is None or method.is_update:
-            return CallOutcome(raised="LookupError", words=f"there is no query {call.method!r:.80}")
-        now = _EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us)
-        return self._runs.query(method, call, now)
-
-    def _method(self, call: Called) -> Method:
-        method = self._description.methods.get(call.method)
+        method = self._method(call, is_update=False)
         if method is None:
-            raise ValueError(f"there is no method {call.method!r:.80}")
-        return method
+            return self._no_method(call)
+        now = _EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us)
+        return self._runs.query(method, call, now, self.version)
+
+    def _method(self, call: Called, *, is_update: bool) -> Method | None:
+        """Return what can be called in the version that the state has."""
+        method = self._of_version[self.version].methods.get(call.method)
+        return method if method is not None and method.is_update is is_update else None
+
+    def _no_method(self, call: Called) -> CallOutcome:
+        words = f"there is no method {call.method!r:.80} in version {self.version}"
+        return CallOutcome(raised="LookupError", words=words)
 
     def agrees(self, told: CallOutcome, here: CallOutcome) -> bool:
         """Whether a service that does what this does may say `told` where `here` is what comes of it.
@@ -117,22 +152,28 @@ class ServiceByItself:
         Values are the same, and so are errors that are declared. Of an error that nobody declared the class
         counts, and, where a plain object stands for the service, only that there is one.
         """
+        declared = self._declared
         if not told.raised or not here.raised:
             return told.raised == here.raised and (
                 told.packed == here.packed or _equal(told.value, here.value)
             )
-        if told.raised in self._declared:
+        if told.raised in declared or here.raised in declared:
             return (told.raised, told.words) == (here.raised, here.words)
         return not self._is_a_service or told.raised == here.raised
 
     @property
     def _declared(self) -> frozenset[str]:
-        methods = self._description.methods.values()
+        methods = self._of_version[self.version].methods.values()
         return frozenset(error.__qualname__ for method in methods for error in method.raises)
 
     def rows(self) -> list[tuple[Any, ...]] | None:
         """Return the whole state as tables hold it; None where it is another class that stands here."""
         return self._runs.rows() if self._is_the_class else None
+
+    def reverse_unordered_rows(self) -> None:
+        """From now on, where no ORDER BY says how rows come, have them come the other way round."""
+        if isinstance(self._runs, _OnTables):
+            self._runs.reverse_unordered_rows()
 
     # -- as far as calls have a model ------------------------------------------------------------
 
@@ -163,77 +204,146 @@ class ServiceByItself:
 
 
 class _Runs(Protocol):
-    """What stands for a service here."""
+    """What stands for a service here, in each of its versions."""
 
-    def has(self, name: str) -> bool: ...
+    def has(self, name: str, version: int) -> bool: ...
 
-    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome: ...
+    def update(
+        self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
+    ) -> CallOutcome: ...
 
-    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome: ...
+    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome: ...
+
+    def migrate(self, target: int, given: Given) -> CallOutcome: ...
 
     def rows(self) -> list[tuple[Any, ...]] | None: ...
 
 
-def _what_runs(description: Description | ServedServices, model: ModelMaker | None) -> _Runs:
+def _what_runs(description: Description | ServedServices, kinds: Mapping[int, Any], version: int) -> _Runs:
+    made = next(iter(kinds.values()), None)
     if isinstance(description, ServedServices):
-        if model is None:
-            return ServicesTogether(description)
-        return _PlainObject(model, description)
-    made = description.kind if model is None else model
+        return _Several(description) if made is None else _PlainObject(kinds, version, description)
     if isinstance(made, type) and issubclass(made, Service):
-        return (
-            _PlainService(made) if getattr(made, "_keeps_attributes", False) else _OnTables(described(made))
-        )
-    return _PlainObject(made)
+        if getattr(made, "_keeps_attributes", False):
+            return _PlainService(kinds, version)
+        of_version = (description if made is description.kind else described(made)).of_version
+        return _OnTables(of_version, version)
+    return _PlainObject(kinds, version)
+
+
+class _Several:
+    """Several services, which are not changed."""
+
+    def __init__(self, services: ServedServices) -> None:
+        self._together = ServicesTogether(services)
+
+    def has(self, name: str, version: int) -> bool:  # noqa: ARG002
+        return self._together.has(name)
+
+    def update(
+        self,
+        method: Method,
+        call: Called,
+        given: Given,
+        version: int,  # noqa: ARG002
+        *,
+        may_raise: bool,
+    ) -> CallOutcome:
+        return self._together.update(method, call, given, may_raise=may_raise)
+
+    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:  # noqa: ARG002
+        return self._together.query(method, call, now)
+
+    def migrate(self, target: int, given: Given) -> CallOutcome:  # noqa: ARG002
+        return CallOutcome(raised="LookupError", words=f"there is no version {target}")
+
+    def rows(self) -> list[tuple[Any, ...]] | None:
+        return self._together.rows()
 
 
 class _OnTables:
     """A class whose state is in tables."""
 
-    def __init__(self, description: Description) -> None:
-        self._description = description
+    def __init__(self, of_version: Mapping[int, Description], version: int) -> None:
+        self._descriptions = of_version
         self._database = open_in_memory()
         self._tables = ServiceTables(self._database)
-        self._object = description.kind()
-        self._set("db", self._tables)
-        self._set("_moment", None)
+        self._objects = {number: one.kind() for number, one in self._descriptions.items()}
+        for service in self._objects.values():
+            object.__setattr__(service, "db", self._tables)
+            object.__setattr__(service, "_moment", None)
+        kind = self._descriptions[version].kind
         self._tables.doing = Doing.CREATE
         try:
-            with watched(description.kind.__module__, is_update=True):
-                self._object.create()
+            with watched(kind.__module__, is_update=True):
+                self._objects[version].create()
         except Exception as error:
             raise ConfigurationError(
-                f"{description.name}.create failed: {type(error).__name__}: {error}"
+                f"{kind.__name__}.create failed: {type(error).__name__}: {error}"
             ) from error
         finally:
             self._tables.doing = Doing.OURS
 
-    def has(self, name: str) -> bool:
-        return name in self._description.methods
+    def has(self, name: str, version: int) -> bool:
+        return version in self._descriptions and name in self._descriptions[version].methods
 
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self._object, name, value)
+    def update(
+        self,
+        method: Method,
+        call: Called,
+        given: Given,
+        version: int,
+        *,
+        may_raise: bool,  # noqa: ARG002
+    ) -> CallOutcome:
+        return self._in_transaction(lambda: self._run(method, call, Doing.UPDATE, given, version))
 
-    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:  # noqa: ARG002
-        self._set("_moment", given)
+    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:
+        return self._run(method, call, Doing.QUERY, Given(now, None), version)
+
+    def migrate(self, target: int, given: Given) -> CallOutcome:
+        service = self._objects[target]
+        object.__setattr__(service, "_moment", given)
+
+        def migrated() -> None:
+            getattr(service, migration_name(target))()
+            self._tables.doing = Doing.OURS
+            if self._database.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1").get:
+                raise ValueError("rows are left that refer to rows which are not there (FOREIGN KEY)")
+            check_tables(self._database, type(service).__name__)
+
+        return self._in_transaction(
+            lambda: self._watched(target, Doing.MIGRATION, lambda: _came_of(migrated))
+        )
+
+    def _in_transaction(self, do: Callable[[], CallOutcome]) -> CallOutcome:
         self._database.execute("BEGIN IMMEDIATE")
-        came = self._run(method, call, Doing.UPDATE)
+        came = do()
         if self._database.in_transaction:
             self._database.execute("ROLLBACK" if came.raised else "COMMIT")
         return came
 
-    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome:
-        self._set("_moment", Given(now, None))
-        return self._run(method, call, Doing.QUERY)
+    def _run(self, method: Method, call: Called, doing: Doing, given: Given, version: int) -> CallOutcome:
+        service = self._objects[version]
+        object.__setattr__(service, "_moment", given)
+        function = self._descriptions[version].methods[method.name].function
+        return self._watched(
+            version,
+            doing,
+            lambda: came_of(method, call, lambda args, kwargs: function(service, *args, **kwargs)),
+        )
 
-    def _run(self, method: Method, call: Called, doing: Doing) -> CallOutcome:
-        function = self._description.methods[method.name].function
+    def _watched(self, version: int, doing: Doing, do: Callable[[], CallOutcome]) -> CallOutcome:
         self._tables.doing, self._tables.interrupted = doing, False
+        module = self._descriptions[version].kind.__module__
         try:
-            with watched(self._description.kind.__module__, is_update=doing is Doing.UPDATE):
-                return came_of(method, call, lambda args, kwargs: function(self._object, *args, **kwargs))
+            with watched(module, is_update=doing is not Doing.QUERY):
+                return do()
         finally:
             self._tables.doing = Doing.OURS
+
+    def reverse_unordered_rows(self) -> None:
+        self._database.pragma("reverse_unordered_selects", True)
 
     def rows(self) -> list[tuple[Any, ...]]:
         return all_rows(self._database)
@@ -242,19 +352,26 @@ class _OnTables:
 class _PlainObject:
     """An object of a plain class, in memory."""
 
-    def __init__(self, made: ModelMaker, services: ServedServices | None = None) -> None:
+    def __init__(
+        self, kinds: Mapping[int, Any], version: int, services: ServedServices | None = None
+    ) -> None:
         """`services`: those that it stands for, where there are several: it has an object for each, by its
         name."""
         self._services = services
+        self._kinds = kinds
+        made = kinds[version]
         try:
             self._object = made()
         except Exception as error:
             raise ConfigurationError(
                 f"{_name(made)} cannot be made: {type(error).__name__}: {error}"
             ) from error
+        self._begins_at = version
 
-    def has(self, name: str) -> bool:
-        return callable(self._found(name))
+    def has(self, name: str, version: int) -> bool:
+        if version == self._begins_at:
+            return callable(self._found(name))
+        return callable(getattr(self._kinds.get(version), name, None))
 
     def _found(self, name: str) -> Any:
         service, plain = plain_name(name)
@@ -265,16 +382,33 @@ class _PlainObject:
             return self._object
         return getattr(self._object, self._services.called(service), None)
 
-    def rows(self) -> None:
+    def rows(self) -> list[tuple[Any, ...]] | None:
         return None
 
-    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
+    def update(
+        self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
+    ) -> CallOutcome:
         before = copy.deepcopy(self._object) if may_raise else None
         self._set_moment(given)
-        came = self._run(method, call)
+        came = self._run(method, call, version)
         if came.raised and before is not None:
             self._object = before
         return came
+
+    def migrate(self, target: int, given: Given) -> CallOutcome:
+        before = self._object
+        self._object = self._made_newer(target, copy.deepcopy(before))
+        self._set_moment(given)
+        came = _came_of(getattr(self._object, migration_name(target)))
+        if came.raised:
+            self._object = before
+        return came
+
+    def _made_newer(self, target: int, before: Any) -> Any:
+        """Return an object of the next class, with the attributes that the one before had."""
+        made: Any = object.__new__(self._kinds[target])
+        vars(made).update(vars(before))
+        return made
 
     def _set_moment(self, given: Given) -> None:
         drawn = {
@@ -288,11 +422,11 @@ class _PlainObject:
                 with suppress(AttributeError):  # It has no place for it, and does not ask for it.
                     setattr(part, name, value)
 
-    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome:
+    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:
         self._set_moment(Given(now, None))
-        return self._run(method, call)
+        return self._run(method, call, version)
 
-    def _run(self, method: Method, call: Called) -> CallOutcome:
+    def _run(self, method: Method, call: Called, version: int) -> CallOutcome:  # noqa: ARG002
         function = self._found(method.name)
         return came_of(method, call, lambda args, kwargs: function(*args, **kwargs))
 
@@ -300,16 +434,54 @@ class _PlainObject:
 class _PlainService(_PlainObject):
     """A service whose state are its attributes, as the plain object that it looks like."""
 
-    def __init__(self, kind: type[Service]) -> None:
-        self._module = kind.__module__
-        super().__init__(lambda: made_plain(kind))
+    def __init__(self, kinds: Mapping[int, Any], version: int) -> None:
+        self._module = kinds[version].__module__
+        self._plain = {number: as_plain(kind) for number, kind in kinds.items()}
+        kind = kinds[version]
+        super().__init__({**self._plain, version: lambda: made_plain(kind)}, version)
+
+    def _made_newer(self, target: int, before: Any) -> Any:
+        made: Any = object.__new__(self._plain[target])
+        vars(made).update(vars(before))
+        return made
 
     def _set_moment(self, given: Given) -> None:
         object.__setattr__(self._object, "_moment", given)
 
-    def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
+    def update(
+        self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
+    ) -> CallOutcome:
         with watched(self._module, is_update=True):
-            return super().update(method, call, given, may_raise=may_raise)
+            return super().update(method, call, given, version, may_raise=may_raise)
+
+    def migrate(self, target: int, given: Given) -> CallOutcome:
+        with watched(self._module, is_update=True):
+            return super().migrate(target, given)
+
+
+def _kinds(made: Any, newest: int) -> dict[int, Any]:
+    """Return what stands for the service in each version; the one before is the `previous` of each."""
+    kinds: dict[int, Any] = {}
+    while made is not None and newest >= 1:
+        kinds[newest] = made
+        made, newest = getattr(made, "previous", None), newest - 1
+    return kinds
+
+
+def _given(time_us: int, session: str, sequence: int) -> Given:
+    seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
+    return Given(_EPOCH + timedelta(microseconds=time_us), seed)
+
+
+def _came_of(do: Callable[[], None]) -> CallOutcome:
+    """Return what comes of a migration."""
+    try:
+        do()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return CallOutcome(raised=type(error).__qualname__[:100], words=str(error)[:WORDS_AT_MOST])
+    return CallOutcome.returned(None)
 
 
 def _moments(first_us: int, last_us: int) -> list[int | None]:

@@ -1,9 +1,11 @@
 """A journal of calls, held against the service by itself, and then what clients were told against that.
 
 Rule 1: each record comes to what comes of it when the class runs alone, call after call.
-Rule 2: what an update was refused because it differs from copy to copy is a mistake of the class, and is
+Rule 2: a migration is one of the records: it makes the next version of the class by itself, too, once, and
+        from the version before; what is called after it is what that version has.
+Rule 3: what an update was refused because it differs from copy to copy is a mistake of the class, and is
         said to be one; so is a time limit, where whoever runs it has set one that no call should need.
-Rule 3: a query is asked here where the journal stood when it was answered, at a time between its beginning
+Rule 4: a query is asked here where the journal stood when it was answered, at a time between its beginning
         and its end; where no clock of theirs is known, at that of the newest record.
 """
 
@@ -12,21 +14,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from bankrmi.replication.code_versions import migration_of
 from bankrmi.replication.record import CANCELLED, DONE, Entry, Position, Record
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Violations
 from bankrmi.robustness.services.by_itself import ServiceByItself
+from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.service.calls import Called, called
+from bankrmi.service.declaring import migration_name
 from bankrmi.service.in_words import call_in_words
+from bankrmi.storage.state_machine import Moment
 from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
 __all__ = ["CallCheck", "CallReplay", "outcome_of"]
 
 _UNREAD = CallOutcome(raised="unreadable")
-_LIMITS = frozenset({"TimeoutError", "MemoryError", "RecursionError"})
+_TIME = "TimeoutError"
+_LIMITS = frozenset({_TIME, "MemoryError", "RecursionError"})
 """What the server that decided has met, and nobody else need meet: a limit (S2)."""
+
+
+_BY_ORDER = (
+    "goes by the order of rows of a SELECT without ORDER BY, which may be another one on another copy: "
+    "say ORDER BY"
+)
+
+
+def _is_a_limit(call: Called, told: CallOutcome) -> bool:
+    """Whether that was a limit of the server's; a method may raise a TimeoutError of its own."""
+    is_own = told.raised == _TIME and not told.words.startswith(f"{call.method} took more than ")
+    return told.raised in _LIMITS and told.module == "builtins" and not is_own
 
 
 def outcome_of(entry: Entry) -> CallOutcome:
@@ -45,8 +64,10 @@ class CallCheck(RecordCheck):
         *,
         limits_are_mistakes: bool,
         noted: Callable[[int, Called, CallOutcome], None] | None = None,
+        order: OrderCheck | None = None,
     ) -> None:
         super().__init__(anchor, model, found)
+        self._order = order
         self._alone = model
         self._say = found
         self._limits_are_mistakes = limits_are_mistakes
@@ -65,20 +86,47 @@ class CallCheck(RecordCheck):
         if self._noted is not None:
             self._noted(entry.action_id, call, told)
         where = f"{call_in_words(call)} at action id {entry.action_id}"
-        if told.raised in _LIMITS and told.module == "builtins":
-            if self._limits_are_mistakes and told.raised == "TimeoutError":
-                self._say(f"{where} {told.in_the_past}")
-            return
         if told.raised == "Undetermined":
             self._say(f"{where} was refused: {told.words}")
+        elif not _is_a_limit(call, told):
+            self._follow(call, told, entry, where)
+        elif not self._limits_are_mistakes:
+            return
+        elif told.raised == _TIME:  # By itself it might take for ever.
+            self._say(f"{where} {told.in_the_past}")
+        else:
+            self._follow(call, told, entry, where)
+
+    def _follow(self, call: Called, told: CallOutcome, entry: Entry, where: str) -> None:
+        migration, moment = migration_of(entry.session), (entry.time_us, (entry.session, entry.sequence))
+        if migration is not None:
+            target = migration[1]
+            self._follow_migration(call, told, target, moment, where)
+            if self._order is not None and not told.raised and self._order.migrate(target, moment):
+                self._say(f"{where} {_BY_ORDER}")
             return
         try:
-            here = self._alone.update(call, (entry.time_us, (entry.session, entry.sequence)), told)
+            here = self._alone.update(call, moment, told)
         except UNREADABLE as error:
             self._say(f"{where} cannot be: {error}")
             return
         if not self._alone.agrees(told, here):
             self._say(f"{where} {told.in_the_past}; {self._alone.name} {here.in_the_present}")
+        elif self._order is not None and self._order.update(call, moment, told):
+            self._say(f"{where} {_BY_ORDER}")
+
+    def _follow_migration(
+        self, call: Called, told: CallOutcome, target: int, moment: Moment, where: str
+    ) -> None:
+        before = self._alone.version
+        if call.method != migration_name(target):
+            self._say(f"{where} is what should make version {target}")
+        elif not told.raised and before != target - 1:
+            self._say(f"{where} was done, from version {before}: it makes version {target} a second time")
+        else:
+            here = self._alone.migrate(target, moment)
+            if bool(told.raised) is not bool(here.raised):
+                self._say(f"{where} {told.in_the_past}; {self._alone.name} {here.in_the_present}")
 
 
 class CallReplay(Replay):
@@ -94,6 +142,7 @@ class CallReplay(Replay):
         limits_are_mistakes: bool,
         noted: Callable[[int, Called, CallOutcome], None] | None = None,
         unix_ns_at_zero: int | None = None,
+        order: OrderCheck | None = None,
     ) -> None:
         """`calls` are those whose queries will be asked for.
 
@@ -102,8 +151,9 @@ class CallReplay(Replay):
         super().__init__(opening, model, violations)
         self._alone = model
         self._check = CallCheck(
-            opening, model, violations.add, limits_are_mistakes=limits_are_mistakes, noted=noted
+            opening, model, violations.add, limits_are_mistakes=limits_are_mistakes, noted=noted, order=order
         )
+        self._limits_are_mistakes = limits_are_mistakes
         self._unix_ns_at_zero = unix_ns_at_zero
         self._wanted = _queries_by_place(calls)
         self._unasked = {id(call.query) for group in self._wanted.values() for call in group}
@@ -136,6 +186,8 @@ class CallReplay(Replay):
             assert isinstance(call.outcome, AnsweredOutcome)
             self._unasked.discard(id(call.query))
             told = call.outcome.results[-1].value
+            if _is_a_limit(call.query.called, told) and not self._limits_are_mistakes:
+                continue
             wrong = self._alone.contradiction(call.query.called, told, self._asked_between_us(call))
             if wrong is not None:
                 self._wrong[id(call.query)] = wrong

@@ -38,9 +38,15 @@ class Conversation:
     """One client's."""
 
     def __init__(
-        self, description: Description | ServedServices, workload: CallScript, chance: random.Random
+        self,
+        description: Description | ServedServices,
+        workload: CallScript,
+        chance: random.Random,
+        *,
+        whole: bool = True,
     ) -> None:
-        self._maker = CallMaker(description)
+        """`whole`: calls are made with the defaults of arguments that the workload does not give."""
+        self._maker = CallMaker(description, whole=whole)
         self._workload = workload
         self._chance = chance
         self._going: Iterator[Any] | None = None

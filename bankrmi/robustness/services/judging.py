@@ -16,6 +16,7 @@ from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_check import CallReplay
+from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import Called, Raised
@@ -40,8 +41,10 @@ def judge_calls(
     limits_are_mistakes: bool = False,
     noted: Noted | None = None,
     unix_ns_at_zero: int | None = None,
+    order: OrderCheck | None = None,
 ) -> HistoryVerdict:
-    """Return the verdict; `queries` are asked of each copy at the end. `noted` hears of each call.
+    """Return the verdict; `queries` are asked of each copy at the end. `noted` hears of each call; `order`
+    looks at each.
 
     `calls` are as clients of a service see them: with a `CallOutcome` for each that was answered. What makes
     of their times those of the servers' clocks is `unix_ns_at_zero`, for queries that go by the time; without
@@ -53,6 +56,7 @@ def judge_calls(
         limits_are_mistakes=limits_are_mistakes,
         noted=noted,
         unix_ns_at_zero=unix_ns_at_zero,
+        order=order,
     )
     verdict = judge(
         calls,

@@ -2,7 +2,8 @@
 """Classes that are made up from a seed: tables, methods and exceptions that nobody would have thought of.
 
 A method is a program of a few steps. It is run twice, by two readers that share nothing: on tables, as a
-service (`made_up_service`), and on dicts, as the plain object that this is held against (`MadeUpModel`).
+service, and on dicts, as the plain object that this is held against (`MadeUpModel`). What a class looks like
+in its next version, `made_up_versions` says.
 
 Rule 1: the same seed is the same class, on every machine.
 Rule 2: steps may raise anywhere in a program, after and before changes: by declared errors, by others, and by
@@ -12,28 +13,34 @@ Rule 2: steps may raise anywhere in a program, after and before changes: by decl
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from bankrmi.robustness.services.conversations import CallScript
-from bankrmi.service.declaring import Description, Service, described, query, update
+from bankrmi.service.declaring import Service, query, update
 
 __all__ = [
+    "MOST",
+    "NAMES",
     "ClassShape",
     "MadeUpModel",
     "MadeUpRefusal",
+    "MethodProgram",
     "calls_of_shape",
-    "made_up_calls",
+    "drawn_program",
     "made_up_class",
-    "made_up_service",
+    "made_up_methods",
+    "model_methods",
     "shape_of",
+    "table_statement",
+    "tally_statements",
 ]
 
 MOST = 40
 """No value may be larger: a CHECK of SQLite's says so."""
 
-_NAMES = ("a", "b", "c", "d")
+NAMES = ("a", "b", "c", "d")
 _STEPS = (
     "put",
     "put",
@@ -99,11 +106,14 @@ def shape_of(seed: int | str, *, calls_others: bool = False) -> ClassShape:
         tables=tables,
         tallies=chance.random() < 0.5,
         cascades=tables > 1 and chance.random() < 0.5,
-        updates=tuple(_program(chance, tables, steps) for _ in range(chance.randint(_FEWEST_UPDATES, 6))),
+        updates=tuple(
+            drawn_program(chance, tables, steps) for _ in range(chance.randint(_FEWEST_UPDATES, 6))
+        ),
     )
 
 
-def _program(chance: random.Random, tables: int, whats: Sequence[str]) -> MethodProgram:
+def drawn_program(chance: random.Random, tables: int, whats: Sequence[str] = _STEPS) -> MethodProgram:
+    """Draw a method."""
     steps = []
     for _ in range(chance.randint(1, 5)):
         step = ProgramStep(chance.choice(whats), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
@@ -118,21 +128,21 @@ def _program(chance: random.Random, tables: int, whats: Sequence[str]) -> Method
 # --- as a service -----------------------------------------------------------------------------------------
 
 
-def made_up_service(seed: int) -> Description:
-    """Return the class of a seed, with its tables."""
-    return described(made_up_class(f"MadeUp{seed}", shape_of(seed)))
-
-
 def made_up_class(name: str, shape: ClassShape) -> type[Service]:
     """Return a class of this shape."""
+    made: type[Service] = type(name, (Service,), made_up_methods(shape, dict(enumerate(shape.updates))))
+    return made
+
+
+def made_up_methods(shape: ClassShape, updates: Mapping[int, MethodProgram]) -> dict[str, Any]:
+    """Return what a class of this shape has; its updates have these numbers."""
     methods: dict[str, Any] = {"create": _creating(shape), "__module__": __name__}
-    for number, program in enumerate(shape.updates):
+    for number, program in updates.items():
         methods[f"update_{number}"] = update(raises=[MadeUpRefusal])(_updating(program, shape))
     methods["value"] = query(_value)
     methods["rows"] = query(_rows)
     methods["tally"] = query(_tally)
-    made: type[Service] = type(name, (Service,), methods)
-    return made
+    return methods
 
 
 def _creating(shape: ClassShape) -> Callable[[Any], None]:
@@ -144,19 +154,30 @@ def _creating(shape: ClassShape) -> Callable[[Any], None]:
 
 def _create(self: Service, shape: ClassShape) -> None:
     for table in range(shape.tables):
-        hangs = " REFERENCES t0 (name) ON DELETE CASCADE" if shape.cascades and table == 1 else ""
-        self.db.execute(
-            f"CREATE TABLE t{table} (name TEXT PRIMARY KEY NOT NULL{hangs}, "
-            f"value INTEGER NOT NULL CHECK (value <= {MOST}), note TEXT)"
-        )
+        self.db.execute(table_statement(shape, table, f"t{table}"))
     self.db.execute("CREATE TABLE tally (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL)")
     self.db.execute("INSERT INTO tally VALUES ('rows', 0)")
     if shape.tallies:
-        for when, change in (("INSERT", "+ 1"), ("DELETE", "- 1")):
-            self.db.execute(
-                f"CREATE TRIGGER at_{when} AFTER {when} ON t0 "
-                f"BEGIN UPDATE tally SET count = count {change} WHERE name = 'rows'; END"
-            )
+        for statement in tally_statements():
+            self.db.execute(statement)
+
+
+def table_statement(shape: ClassShape, table: int, name: str) -> str:
+    """Return what makes a table under this name."""
+    hangs = " REFERENCES t0 (name) ON DELETE CASCADE" if shape.cascades and table == 1 else ""
+    return (
+        f"CREATE TABLE {name} (name TEXT PRIMARY KEY NOT NULL{hangs}, "
+        f"value INTEGER NOT NULL CHECK (value <= {MOST}), note TEXT)"
+    )
+
+
+def tally_statements() -> Iterator[str]:
+    """Yield what has the rows of the first table counted."""
+    for when, change in (("INSERT", "+ 1"), ("DELETE", "- 1")):
+        yield (
+            f"CREATE TRIGGER at_{when} AFTER {when} ON t0 "
+            f"BEGIN UPDATE tally SET count = count {change} WHERE name = 'rows'; END"
+        )
 
 
 def _updating(program: MethodProgram, shape: ClassShape) -> Callable[..., Any]:
@@ -195,9 +216,9 @@ def _tally(self: Any) -> int:
 
 def _write(self: Service, step: ProgramStep, shape: ClassShape, row: tuple[str, int, str | None]) -> None:
     if shape.cascades and step.table == 1:
-        self.db.execute("INSERT OR IGNORE INTO t0 VALUES (?, 0, NULL)", (row[0],))
+        self.db.execute("INSERT OR IGNORE INTO t0 (name, value) VALUES (?, 0)", (row[0],))
     self.db.execute(
-        f"INSERT INTO t{step.table} VALUES (?, ?, ?) "
+        f"INSERT INTO t{step.table} (name, value, note) VALUES (?, ?, ?) "
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value, note = excluded.note",
         row,
     )
@@ -281,27 +302,30 @@ _STEPS_ON_TABLES: dict[str, Callable[[Any, ProgramStep, ClassShape, str, int], N
 
 
 class MadeUpModel:
-    """The class of a seed, on dicts; `now`, `random` and `new_id` are set before each call."""
+    """A class on dicts; `now`, `random` and `new_id` are set before each call."""
 
+    shape: ClassVar[ClassShape]
     now: Any
     random: random.Random
     new_id: Callable[[], str]
 
-    def __init__(self, seed: int | ClassShape) -> None:
-        self._shape = seed if isinstance(seed, ClassShape) else shape_of(seed)
+    def __init__(self, shape: ClassShape | None = None) -> None:
+        """`shape`: of an object that has methods of its own; None: the class has them."""
+        if shape is not None:
+            self.shape = shape  # type: ignore[misc]
+            for number, program in enumerate(shape.updates):
+                setattr(self, f"update_{number}", _OfModel(self, program))
         self.calls_other: Callable[[int, str, int], None] | None = None
-        self._tables: list[dict[str, tuple[int, str | None]]] = [{} for _ in range(self._shape.tables)]
+        self.tables: list[dict[str, tuple[int, str | None]]] = [{} for _ in range(self.shape.tables)]
         self._count = 0
-        for number, program in enumerate(self._shape.updates):
-            setattr(self, f"update_{number}", _OfModel(self, program))
 
     def value(self, table: int, name: str) -> int | None:
         """Return one value."""
-        return self._tables[table][name][0] if name in self._tables[table] else None
+        return self.tables[table][name][0] if name in self.tables[table] else None
 
     def rows(self, table: int) -> list[tuple[str, int, str | None]]:
         """Return a table, in the order of names."""
-        return [(name, *row) for name, row in sorted(self._tables[table].items())]
+        return [(name, *row) for name, row in sorted(self.tables[table].items())]
 
     def tally(self) -> int:
         """Return how many rows the first table has, if they are counted."""
@@ -315,13 +339,13 @@ class MadeUpModel:
             case "value":
                 return self.value(program.table, name)
             case "count":
-                return len(self._tables[program.table])
+                return len(self.tables[program.table])
             case "rows":
                 return self.rows(program.table)
         return None
 
     def _do(self, step: ProgramStep, name: str, number: int) -> None:
-        table = self._tables[step.table]
+        table = self.tables[step.table]
         match step.what:
             case "put":
                 self._set(step.table, name, number, None)
@@ -362,46 +386,55 @@ class MadeUpModel:
 
     def state(self) -> Any:
         """Return all that changes, to be put back."""
-        return [dict(table) for table in self._tables], self._count
+        return [dict(table) for table in self.tables], self._count
 
     def put_back(self, state: Any) -> None:
         """Be what `state` said."""
-        self._tables, self._count = state
+        self.tables, self._count = state
 
     def updates(self) -> Sequence[MethodProgram]:
         """Return the programs of its updates."""
-        return self._shape.updates
+        return self.shape.updates
 
     def _set(self, table: int, name: str, value: int, note: str | None) -> None:
-        if table == 1 and self._shape.cascades and name not in self._tables[0]:
+        if table == 1 and self.shape.cascades and name not in self.tables[0]:
             self._set(0, name, 0, None)
         if value > MOST:
             raise ValueError(f"{value} is too large")
-        if table == 0 and name not in self._tables[0] and self._shape.tallies:
+        if table == 0 and name not in self.tables[0] and self.shape.tallies:
             self._count += 1
-        self._tables[table][name] = (value, note)
+        self.tables[table][name] = (value, note)
 
     def _remove(self, table: int, names: Sequence[str]) -> None:
         for name in names:
-            if self._tables[table].pop(name, None) is not None and table == 0:
-                self._count -= 1 if self._shape.tallies else 0
-                if self._shape.cascades:
-                    self._tables[1].pop(name, None)
+            if self.tables[table].pop(name, None) is not None and table == 0:
+                self._count -= 1 if self.shape.tallies else 0
+                if self.shape.cascades:
+                    self.tables[1].pop(name, None)
 
     def _replace(self, table: int, names: Sequence[str], value: int) -> None:
         """As SQLite's REPLACE does: a row goes, with all that hangs on it, and no trigger hears of it."""
         for name in names:
             if value > MOST:
                 raise ValueError(f"{value} is too large")
-            if name in self._tables[table] and table == 0 and self._shape.cascades:
-                self._tables[1].pop(name, None)
-            if table == 0 and self._shape.tallies:
+            if name in self.tables[table] and table == 0 and self.shape.cascades:
+                self.tables[1].pop(name, None)
+            if table == 0 and self.shape.tallies:
                 self._count += 1
-            self._tables[table][name] = (value, None)
+            self.tables[table][name] = (value, None)
+
+
+def model_methods(shape: ClassShape, updates: Mapping[int, MethodProgram]) -> dict[str, Any]:
+    """Return what a model of this shape has, beside what all have."""
+
+    def running(program: MethodProgram) -> Callable[..., Any]:
+        return lambda self, name, number: self.run(program, name, number)
+
+    return {"shape": shape, **{f"update_{number}": running(program) for number, program in updates.items()}}
 
 
 class _OfModel:
-    """A method of a model, which is copied with it."""
+    """A method of one object, which is copied with it."""
 
     def __init__(self, model: MadeUpModel, program: MethodProgram) -> None:
         self._model = model
@@ -411,11 +444,6 @@ class _OfModel:
         return self._model.run(self._program, name, number)
 
 
-def made_up_calls(seed: int) -> CallScript:
-    """Return a workload for the class of a seed."""
-    return calls_of_shape(shape_of(seed))
-
-
 def calls_of_shape(shape: ClassShape) -> CallScript:
     """Return a workload for a class of this shape."""
 
@@ -423,12 +451,12 @@ def calls_of_shape(shape: ClassShape) -> CallScript:
         table = chance.randrange(shape.tables)
         match chance.randrange(5):
             case 0:
-                return service.value(table, chance.choice(_NAMES))
+                return service.value(table, chance.choice(NAMES))
             case 1:
                 return service.rows(table)
             case 2 if chance.random() < 0.3:
                 return service.tally()
         method = getattr(service, f"update_{chance.randrange(len(shape.updates))}")
-        return method(chance.choice(_NAMES), chance.choice((-3, 0, 1, 2, 5, 20, MOST)))
+        return method(chance.choice(NAMES), chance.choice((-3, 0, 1, 2, 5, 20, MOST)))
 
     return workload

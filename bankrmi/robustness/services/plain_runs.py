@@ -18,7 +18,7 @@ from bankrmi.service.declaring import Method, Service
 from bankrmi.service.plain_values import NotPlain
 from bankrmi.service.tables import table_names
 
-__all__ = ["all_rows", "came_of", "made_plain"]
+__all__ = ["all_rows", "as_plain", "came_of", "made_plain"]
 
 _RESULT_BYTES_AT_MOST = 1 << 16
 
@@ -33,11 +33,15 @@ def all_rows(database: apsw.Connection) -> list[tuple[Any, ...]]:
     return found
 
 
+def as_plain(kind: type[Service]) -> type:
+    """Return the class of such an object."""
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, **_PLAIN})
+
+
 def made_plain(kind: type[Service]) -> Any:
     """Return a service whose state are its attributes, as the plain object that it looks like, at its
     beginning."""
-    plain = type(kind.__name__, (kind,), {"__module__": kind.__module__, **_PLAIN})
-    service: Any = object.__new__(plain)
+    service: Any = object.__new__(as_plain(kind))
     object.__setattr__(service, "_moment", None)
     begin: Any = kind.__init__
     service.create() if begin is Service.__init__ else begin(service)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from bankrmi.robustness.services.made_up import MadeUpModel, made_up_calls, made_up_service
 from bankrmi.robustness.services.made_up_pair import MadeUpPairModel, made_up_pair, made_up_pair_calls
+from bankrmi.robustness.services.made_up_versions import made_up_calls, made_up_model, made_up_releases
 from bankrmi.robustness.services.simulated import ServiceWorkload
 
 __all__ = ["DURATION_MS", "made_up_pair_workload", "made_up_workload"]
 
-DURATION_MS = 10_000.0
+DURATION_MS = 4_000.0
 """For so long things go wrong in the world of a class: many short worlds find more than few long ones."""
 
 _IN_A_ROW, _PAIRS = 8, (4, 5)
@@ -22,11 +22,19 @@ def made_up_workload(seed: int) -> ServiceWorkload:
     world there are two classes, which call each other."""
     if seed % _IN_A_ROW in _PAIRS:
         return made_up_pair_workload(seed)
-    model = partial(MadeUpModel, seed) if seed % 2 else None
-    return ServiceWorkload(made_up_service(seed), made_up_calls(seed), model, seed)
+    releases, model = made_up_releases(seed), made_up_model(seed) if seed % 2 else None
+    return ServiceWorkload(  # No method of it goes on for ever, or by an order that nobody has said.
+        releases[-1],
+        made_up_calls(seed),
+        model,
+        seed,
+        releases=releases,
+        looks_at_order=False,
+        limit_ms=0,
+    )
 
 
 def made_up_pair_workload(seed: int) -> ServiceWorkload:
     """Return a world with two classes that call each other: every other one is held against dicts."""
     model = partial(MadeUpPairModel, seed) if seed % 2 else None
-    return ServiceWorkload(made_up_pair(seed), made_up_pair_calls(seed), model, seed)
+    return ServiceWorkload(made_up_pair(seed), made_up_pair_calls(seed), model, seed, limit_ms=0)

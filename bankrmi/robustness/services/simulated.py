@@ -4,6 +4,9 @@ Rule 1: the class runs as on a server: production's `ServiceMachine`, on SQLite,
 Rule 2: clients do what the workload says; in between they repeat what they gave up, ask for outcomes, and
         repeat queries that somebody has asked before.
 Rule 3: what a client asks again is kept, up to so many queries.
+Rule 4: a class that names the ones before is migrated, from the oldest on: servers get its versions one after
+        the other (see `simulator.rollout`), and production's `Migrations` does the rest. With a model that
+        holds as far as that has `previous` ones, too.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,31 +22,39 @@ from typing import Any
 import apsw
 
 from bankrmi.client.service_requests import declared_error
-from bankrmi.errors import Cancelled, ServiceError
+from bankrmi.errors import Cancelled, InvalidRequest, ServiceError
+from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.replication.effects import Decided, Read
+from bankrmi.replication.events import Event, ReadArrived, RequestArrived
 from bankrmi.replication.record import CANCELLED, DONE, Position, unpacked
-from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall
+from bankrmi.replication.replica import Replica
+from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, RefusedOutcome
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict
 from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
 from bankrmi.robustness.services.call_check import CallCheck
 from bankrmi.robustness.services.conversations import CallScript, Conversation
 from bankrmi.robustness.services.judging import difference_in_words, judge_calls, read_outcome
+from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.robustness.services.wanted import WantedCall
-from bankrmi.robustness.simulator.workload import MethodCounts, Workload
-from bankrmi.service.calls import Called, Raised, result_of
-from bankrmi.service.declaring import Description, Method
+from bankrmi.robustness.simulator.workload import MethodCounts, MigratingHost, Workload
+from bankrmi.server.migrating import Migrations
+from bankrmi.server.service_object import ServiceObject
+from bankrmi.service.calls import Called, Raised, called, result_of
+from bankrmi.service.declaring import MIGRATION, Description, Method
 from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
 from bankrmi.service.served_services import ServedServices
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["ServiceTalk", "ServiceWorkload"]
+__all__ = ["ServiceTalk", "ServiceWorkload", "releases_of"]
 
 LIMIT_MS = 10_000.0
 """Of a call, by the clock of this machine: it may be a slow one, and a seed is to be the same everywhere."""
 
+HESITATES_MS = (0, 100, 300, 600)
+_NOBODY: Any = None
 _QUERIES_KEPT = 64
 _CALLS_SHOWN = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,8 +64,14 @@ _NEWEST = "SELECT time_us FROM journal WHERE length(operations) > 0 ORDER BY act
 class _MachineOfAWorld(ServiceMachine):
     """Production's, whose queries are told the time of the newest record: nothing here reads a clock."""
 
+    def __init__(self, description: Description | ServedServices, *, limit_ms: float) -> None:
+        super().__init__(description, limit_ms=LIMIT_MS)
+        self._limit_of_calls_ms = limit_ms
+
     def attach(self, database: apsw.Connection) -> None:
+        self.limit_ms, limit_ms = self._limit_of_calls_ms, self.limit_ms
         super().attach(database)
+        self.limit_ms = limit_ms  # Of migrations: they are tried only with more than none.
 
         def now() -> datetime:
             time_us = database.execute(_NEWEST).get
@@ -63,10 +80,56 @@ class _MachineOfAWorld(ServiceMachine):
         self._runner.now = now  # type: ignore[method-assign]
 
 
+class _Proposing:
+    """A process whose migrations are proposed, and now and then once more: that does nothing (S6)."""
+
+    def __init__(self, host: MigratingHost) -> None:
+        self._host = host
+
+    @property
+    def replica(self) -> Replica:
+        return self._host.replica
+
+    @property
+    def journal(self) -> SqliteJournal:
+        return self._host.journal
+
+    def take(self, event: Event) -> None:
+        self._host.take(event)
+        assert isinstance(event, RequestArrived)
+        self._host.twice(lambda: self._propose_again(event))
+
+    def _propose_again(self, event: RequestArrived) -> None:
+        """As somebody does who does not know what came of the first."""
+        number = max(self._host.journal.tip.action_id, event.request[1]) + 1
+        self._host.take(event._replace(request=(event.request[0], number)))
+
+    def info(self, what: str, **details: object) -> None:
+        self._host.say(what, details)
+
+    error = info
+
+
+def releases_of(
+    description: Description | ServedServices, model: ModelMaker | None
+) -> Sequence[Description | ServedServices]:
+    """Return the class in all versions that it names, and that the model knows, the oldest first; several
+    are not changed."""
+    if isinstance(description, ServedServices):
+        return [description]
+    known = list(description.of_version.values())
+    held: Any = description.kind if model is None else model
+    count = 0
+    while held is not None and count < len(known):
+        held, count = getattr(held, "previous", None), count + 1
+    return known[:count][::-1]
+
+
 class ServiceWorkload(Workload):
     """One class, in the world of one seed."""
 
     keeps_whole = True
+    haste = 2.5
 
     def __init__(
         self,
@@ -74,9 +137,28 @@ class ServiceWorkload(Workload):
         script: CallScript,
         model: ModelMaker | None,
         seed: int,
+        *,
+        releases: Sequence[Description] = (),
+        looks_at_order: bool = True,
+        limit_ms: float = LIMIT_MS,
     ) -> None:
+        """`releases` is what servers are given, one after the other; the last one is the class itself.
+
+        `looks_at_order`: whether it is seen to that no update goes by the order of rows that has none.
+        `limit_ms` is that of a call; 0: none goes on for ever, and to ask for the time is dear.
+        """
+        self._limit_ms = limit_ms
+        self._hesitates_ms = random.Random(f"hesitation of seed {seed}").choice(HESITATES_MS)
         self._description = description
-        self.code = description.code
+        self._releases: Sequence[Description | ServedServices] = releases or releases_of(description, model)
+        self.releases = len(self._releases)
+        self._begins_at = getattr(self._releases[0], "version", 1)
+        self._versions: list[Description | ServedServices] = [description]
+        if isinstance(description, Description):
+            known = [*description.of_version.items()][::-1]
+            self._versions = [one for version, one in known if version >= self._begins_at]
+        self._looks_at_order = looks_at_order and isinstance(description, Description)
+        self._methods = {name: one for known in self._versions for name, one in known.methods.items()}
         self._script = script
         self._model = model
         self._seed = seed
@@ -86,13 +168,73 @@ class ServiceWorkload(Workload):
         self.newest: deque[str] = deque(maxlen=_CALLS_SHOWN)
         """The newest calls that were acknowledged, and what they came to, in words."""
 
-    def machine(self) -> ServiceMachine:
+    def code(self, release: int) -> CodeVersions:
+        """Return which versions of the class a release knows."""
+        return self._releases[release].code
+
+    def machine(self, release: int = 0) -> ServiceMachine:
         """Return an empty copy."""
-        return _MachineOfAWorld(self._description, limit_ms=LIMIT_MS)
+        return _MachineOfAWorld(self._releases[release], limit_ms=self._limit_ms)
+
+    def migrations(self, release: int, host: MigratingHost) -> Callable[[], None] | None:
+        """Return what production does at every tick."""
+        if self.releases == 1:
+            return None
+        told = _Proposing(host)
+        migrations = Migrations(told, self._releases[release], told)
+        begins_ms: list[float] = []  # When it might have migrated.
+
+        def tick() -> None:
+            """As production's; but who might migrate hesitates, so that others are in sync by then."""
+            found = host.replica.next_migration()
+            if found is None or found[1]:
+                begins_ms.clear()
+            elif not begins_ms:
+                begins_ms.append(host.now_ms())
+            if not begins_ms or host.now_ms() - begins_ms[0] >= self._hesitates_ms:
+                migrations.tick()
+
+        return tick
+
+    def door(self, release: int, state_version: Callable[[], int | None]) -> Callable[[Any], None]:
+        """Return what production refuses before the rules see it: what the class has not in this version."""
+        if self.releases == 1:
+            return super().door(release, state_version)
+        known = self._releases[release]
+        assert isinstance(known, Description), "several services have one release"
+        served = ServiceObject(
+            _NOBODY,
+            dict,
+            known,
+            addresses={},
+            entries_at_most=1,
+            state_version=state_version,
+        )
+
+        def look(asked: Any) -> None:
+            match asked:
+                case RequestArrived(operations=operations):
+                    call, kind = called(unpacked(operations)[0]), "update"
+                case ReadArrived(query=call):
+                    kind = "query"
+                case _:
+                    return
+            served.bound(call.method, kind, call.args, call.kwargs)
+
+        return look
+
+    def unmigrated(self, journal: SqliteJournal) -> str:
+        """Say which version is missing, unless the class itself has refused to be migrated."""
+        machine = journal.machine
+        if not isinstance(self._description, Description) or not isinstance(machine, ServiceMachine):
+            return ""
+        if journal.version == self._description.version or machine.failure is not None:
+            return ""
+        return f"the state is of version {journal.version}, and every server has {self._description.version}"
 
     def model(self) -> ServiceByItself:
         """Return the service by itself, at its beginning."""
-        return ServiceByItself(self._description, self._model)
+        return ServiceByItself(self._description, self._model, begins_at=self._begins_at)
 
     def operation(self, chance: random.Random) -> Any:  # noqa: ARG002
         """Nothing is drawn call by call: see `talk`."""
@@ -105,7 +247,8 @@ class ServiceWorkload(Workload):
     def talk(self, client: str) -> ServiceTalk:
         """Return what this client does."""
         chance = random.Random(f"calls of {client} of seed {self._seed}")
-        conversation = Conversation(self._description, self._script, chance)
+        whole = self.releases == 1  # Else the version that does a call has its own.
+        conversation = Conversation(self._description, self._script, chance, whole=whole)
         return ServiceTalk(conversation, self._note)
 
     def _note(self, wanted: WantedCall) -> None:
@@ -140,7 +283,7 @@ class ServiceWorkload(Workload):
         for call in told:
             if call.is_read and isinstance(call.outcome, AnsweredOutcome):
                 self._count(0, call.query.called, call.outcome.results[0].value)
-        return judge_calls(
+        verdict = judge_calls(
             told,
             copies,
             journals,
@@ -150,10 +293,34 @@ class ServiceWorkload(Workload):
             fresh_reads=fresh_reads,
             limits_are_mistakes=True,
             noted=self._count,
+            order=self._order(),
+        )
+        refused = tuple(self._refused_for_nothing(told))
+        return replace(
+            verdict,
+            violations=(*verdict.violations, *refused),
+            violation_count=verdict.violation_count + len(refused),
         )
 
+    def _order(self) -> OrderCheck | None:
+        if not self._looks_at_order or not isinstance(self._description, Description):
+            return None
+        return OrderCheck(self._description, self._begins_at)
+
+    def _refused_for_nothing(self, calls: Sequence[HistoryCall]) -> Iterator[str]:
+        """Yield of which calls it was said that the class takes no such, though every version does."""
+        for call in calls:
+            if not isinstance(call.outcome, RefusedOutcome) or call.outcome.code != InvalidRequest.code:
+                continue
+            if not call.is_question and self._is_taken_by_all(call):
+                yield f"{call_in_words(_asked(call))} was refused, and every version takes it: {call.client}"
+
+    def _is_taken_by_all(self, call: HistoryCall) -> bool:
+        """Whether every version of the class has such a method, and takes these arguments."""
+        return all(_takes(one, _asked(call), is_read=call.is_read) for one in self._versions)
+
     def _count(self, _action_id: int, call: Called, came: CallOutcome) -> None:
-        if call.method in self._description.methods:
+        if call.method in self._methods or MIGRATION.fullmatch(call.method):
             self.counts.setdefault(call.method, MethodCounts()).add(came.raised)
 
     def _as_told(self, call: HistoryCall) -> HistoryCall:
@@ -166,11 +333,28 @@ class ServiceWorkload(Workload):
             )
             outcome = AnsweredOutcome(outcome.history, results)
         if not call.is_read:
-            return replace(call, outcome=outcome)
+            may_be_settled = not call.is_question and not self._is_taken_by_all(call)
+            return replace(call, outcome=outcome, may_be_settled=may_be_settled)
         return replace(call, query=self._wanted(call.query), outcome=outcome)
 
     def _wanted(self, query: Called) -> WantedCall:
-        return WantedCall(self._description.methods[query.method], query.args, dict(query.kwargs))
+        return WantedCall(self._methods[query.method], query.args, dict(query.kwargs))
+
+
+def _asked(call: HistoryCall) -> Called:
+    found: Called = call.query.called if call.is_read else called(call.operations[0])
+    return found
+
+
+def _takes(description: Description | ServedServices, call: Called, *, is_read: bool) -> bool:
+    method = description.methods.get(call.method)
+    if method is None or method.is_update is is_read:
+        return False
+    try:
+        method.bound(call.args, call.kwargs)
+    except InvalidRequest:
+        return False
+    return True
 
 
 def _value(status: str, value: Any) -> CallOutcome:

@@ -15,7 +15,7 @@ from bankrmi.service.declaring import Description, Method
 from bankrmi.service.in_words import call_in_words, value_in_words
 from bankrmi.service.served_services import HOME, ServedServices, qualified
 
-__all__ = ["AskedCall", "CallMaker", "WantedCall", "operation_in_words"]
+__all__ = ["AskedCall", "CallMaker", "WantedCall", "in_version", "operation_in_words"]
 
 _S = TypeVar("_S")
 
@@ -78,10 +78,18 @@ class CallMaker:
     A workload is given it, typed as the class itself.
     """
 
-    def __init__(self, description: Description | ServedServices, service: str = HOME) -> None:
-        """`service`: whose methods they are, of several."""
+    def __init__(
+        self, description: Description | ServedServices, service: str = HOME, *, whole: bool = True
+    ) -> None:
+        """`service`: whose methods they are, of several. `whole`: with the defaults of arguments that are not
+        given; other versions may have others."""
         self._description = description
         self._service = service
+        self._whole = whole
+
+    def _in_version(self, version: int) -> CallMaker:
+        assert isinstance(self._description, Description)
+        return CallMaker(self._description.of_version[version], whole=self._whole)
 
     def __getitem__(self, kind: type[_S]) -> _S:
         """Return the one for the service of this class, of several."""
@@ -105,9 +113,14 @@ class CallMaker:
 
         @wraps(method.function)
         def meant(*args: Any, **kwargs: Any) -> WantedCall:
-            return WantedCall(method, *method.bound(args, kwargs))
+            return WantedCall(method, *method.bound(args, kwargs, whole=self._whole))
 
         return meant
 
     def __repr__(self) -> str:
         return f"<calls of {self._description.name}>"
+
+
+def in_version(maker: CallMaker, version: int) -> CallMaker:
+    """Return what stands for the service at a client that has the class in this version."""
+    return maker._in_version(version)

@@ -29,6 +29,7 @@ production's; the network, clocks, disks and the life of processes are simulated
     operator      restores the view when the witness has lost its memory
     maintenance   pauses automatic takeover, resumes it, and has servers lead by force
     steward       adds, removes, moves and replaces servers while everything else goes on
+    rollout       puts new code on the machines, one after the other, where there are releases of it
     exporting     exports all accounts now and then
     workload      what clients ask for
     promises      what must never be seen, watched after every step

@@ -185,6 +185,7 @@ class SimulatedClient:
         if self._talk is not None and self.name != "c1":  # What it repeats is the smaller part.
             self._reads = min(self._reads, _REPEATED_READS)
             self._rest_ms = min(self._rest_ms, _REST_BETWEEN_TALKS_MS)
+        self._rest_ms /= self.cluster.workload.haste
         self._begin_session()
 
     def press(self, chance: random.Random, *, batches_only: bool) -> None:

@@ -205,6 +205,12 @@ class Cluster(Protocol):
     def may_wipe(self, server: str) -> bool:
         """Draw whether a crash of this server loses its disk."""
 
+    def release_of(self, server: str) -> int:
+        """Return which release of the code is on this machine now: its next process will have it."""
+
+    def proposes_twice(self) -> float | None:
+        """Draw whether what is to migrate the state is proposed once more, and after how many ms."""
+
     # -- what has happened -----------------------------------------------------------------------
 
     def stepped(self, server: str) -> None:
@@ -224,6 +230,9 @@ class Cluster(Protocol):
 
     def died(self, server: str) -> None:
         """A process died."""
+
+    def migrated(self, server: str) -> int | None:
+        """The state on a server has got another version; return before which effect from here it crashes."""
 
     def answered(self, server: str, attempt: Any, reply: Reply) -> None:
         """An answer to this attempt of a client leaves a server."""

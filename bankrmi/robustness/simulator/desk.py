@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-from bankrmi.errors import BankError, Busy, InvalidRequest
+from bankrmi.errors import BankError, Busy, InvalidRequest, NotPrimary
+from bankrmi.replication.code_versions import version_of
 from bankrmi.replication.effects import IsBusy, Read, Reply
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived, Seen
 from bankrmi.robustness.simulator.asked import Asking
@@ -58,6 +59,7 @@ class Desk:
         self._world = process.world
         self._weight = max(1, self._cluster.work.weight)
         self._bounds = bounds = self._cluster.bounds
+        self._check = self._cluster.workload.door(process.server.release, self._version_that_is_led)
         self._admission = Admission(
             self._take,
             self._read_at_once,
@@ -66,10 +68,29 @@ class Desk:
             rates=EntryRates(bounds.rate, bounds.rate, full_batch=bounds.full_batch),
             operations_per_request=bounds.full_batch,
             timeout_ms=TIMEOUT_MS,
+            look_otherwise=self._was_migrated,
         )
         self._inside: dict[Waiting, tuple[Hashable, int]] = {}  # With what makes two the same, and its cost.
         self._added: dict[str, int] = {}  # By each caller, and by each address.
         self._opened_ms = self._world.now_ms
+
+    def _looked_at(self, event: Asking) -> Asking:
+        """Return what the rules are asked: of a request that is refused, what became of it, as servers do."""
+        try:
+            self._check(event)
+        except InvalidRequest:
+            if not isinstance(event, RequestArrived) or self._version_that_is_led() is None:
+                raise
+            return OutcomeAsked(event.token, event.request, event.seen, event.caller)
+        return event
+
+    def _version_that_is_led(self) -> int | None:
+        replica = self._process.replica
+        return None if replica.primary is None else version_of(replica.journal.version, "")
+
+    def _was_migrated(self) -> bool:
+        journal = self._process.replica.journal
+        return journal.version != journal.version_at(0)
 
     def open(self) -> None:
         """Look again and again who has waited too long."""
@@ -86,6 +107,7 @@ class Desk:
             return
         asker.waited_ms = self._process.loop.waited_ms
         try:
+            event = self._looked_at(event)
             match event:
                 case RequestArrived(request=request, operations=operations, operation_count=count, seen=seen):
                     self._admission.request(asker, request, lambda: operations, count * self._weight, seen)
@@ -93,7 +115,7 @@ class Desk:
                     self._admission.outcome(asker, request, seen)
                 case ReadArrived(query=query, seen=seen):
                     self._admission.read(asker, query, seen)
-        except (Busy, InvalidRequest) as error:
+        except (Busy, InvalidRequest, NotPrimary) as error:
             if isinstance(error, Busy):
                 self._cluster.turned_away()
             asker.tell(error)

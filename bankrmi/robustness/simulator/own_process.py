@@ -49,6 +49,10 @@ class OwnServer(Protocol):
         """Which of its processes this is."""
 
     @property
+    def release(self) -> int:
+        """Of its code."""
+
+    @property
     def start_id(self) -> str:
         """Id of this process."""
 

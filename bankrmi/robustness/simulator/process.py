@@ -16,6 +16,7 @@ from typing import Any
 from bankrmi.bank.accounts import Accounts
 from bankrmi.coordination.coordinator import Expected, OnSilence
 from bankrmi.replication.believing import CONTRADICTION
+from bankrmi.replication.code_versions import StateVersion
 from bankrmi.replication.effects import Answer, Effect, Reply, SendMessage
 from bankrmi.replication.events import CoordinatorSilent, Event, Proceed, Proposed, Tick, ViewRead
 from bankrmi.replication.journal import Journal
@@ -55,6 +56,8 @@ class SimulatedProcess:
         self.name = server.name
         self.alive = True
         self._tip_before = 0
+        self._version_before: StateVersion = 1
+        self._crashes_in: int | None = None  # So many effects from here.
         self._syncing = 0  # How many of those who wait for the disk the sync under way covers.
         self._written: deque[Callable[[], None]] = deque()
         self.loop = Loop(self.world, self._may_go_on, self._free, unread_ms=SLOW_SHARE * TIMEOUT_MS)
@@ -88,6 +91,7 @@ class SimulatedProcess:
             page=1,
         )
         self.desk = Desk(self, self.carrier.take, self.carrier.read_at_once)
+        self._migrate = self.cluster.workload.migrations(server.release, self)
         self.folder = Folder(self, self, lambda: self.exports.any_waits or self.copies.server.is_wanted)
 
     def begin(self) -> None:
@@ -252,6 +256,8 @@ class SimulatedProcess:
     def taking(self, _event: Event) -> None:
         """What is written from now on is this event's work."""
         self._tip_before = self.replica.journal.tip.action_id
+        if self._migrate is not None:
+            self._version_before = self.replica.journal.version
 
     def taken(self, event: Event, effects: Sequence[Effect]) -> None:
         """A step was made: the promises are looked at; what it wants is carried out when its work is done."""
@@ -260,13 +266,37 @@ class SimulatedProcess:
         self.loop.spend(self.cluster.work.step_ms(event, effects, decided))
         if type(event) is Tick and self.exports:
             self.soon(self.exports.tick)
+        if self._migrate is not None:
+            self._look_at_version(event)
         if self.loop.is_busy:
             self.carrier.hold()
+
+    def _look_at_version(self, event: Event) -> None:
+        if type(event) is Tick:
+            self.soon(self._migrate_now)
+        if self.replica.journal.version != self._version_before:
+            self._crashes_in = self.cluster.migrated(self.name)
+
+    def _migrate_now(self) -> None:
+        if self.alive and self._migrate is not None:
+            self._migrate()
+
+    def say(self, what: str, details: object) -> None:
+        """Note something in the trace."""
+        self.world.note(self.name, what, details)
+
+    def twice(self, do: Callable[[], None]) -> None:
+        """Now and then do something once more."""
+        after_ms = self.cluster.proposes_twice()
+        if after_ms is not None:
+            self.after(after_ms, do)
 
     def doing(self, _effect: Effect) -> bool:
         """A crash or a pause may come between any two effects."""
         world = self.world
-        if world.happens(world.faults.crash_between_effects):
+        if self._crashes_in is not None:
+            self._crashes_in -= 1
+        if self._crashes_in == 0 or world.happens(world.faults.crash_between_effects):
             self.server.crash(wipe=self.cluster.may_wipe(self.name))
             return False
         if world.happens(world.faults.pause_between_effects):

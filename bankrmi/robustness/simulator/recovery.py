@@ -15,6 +15,7 @@ from bankrmi.replication.events import SwitchoverAsked
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.view import View
 from bankrmi.robustness.simulator.failure import SimulationFailure
+from bankrmi.robustness.simulator.rollout import Rollout
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 from bankrmi.robustness.simulator.world import both_ways
@@ -31,8 +32,9 @@ LAST_CLIENTS = 4
 class Recovery:
     """The end of one simulation."""
 
-    def __init__(self, cluster: WholeCluster) -> None:
+    def __init__(self, cluster: WholeCluster, rollout: Rollout) -> None:
         self._cluster = cluster
+        self._rollout = rollout
         self._world = cluster.world
         self._survivors = self._drawn()
         self._without_witness: set[str] = set()
@@ -74,6 +76,7 @@ class Recovery:
         world.quiet = True
         world.heal_all()
         self._cluster.witness.up = True
+        self._rollout.end(survivors)
         for server in survivors:
             server.disk.recover()
             server.start_again(server.boot)
@@ -165,6 +168,11 @@ class Recovery:
         tips += [server.journal.tip for server in self._survivors if server.name in view.in_sync]
         if len(set(tips)) > 1:
             return f"journals differ: {[tip[:2] for tip in tips]}"
+        are_all_here = len(self._survivors) == len(self._cluster.servers) and names >= {
+            *leader.settings.others
+        }
+        if are_all_here and self._rollout.is_complete:
+            return self._cluster.workload.unmigrated(self._cluster.servers[leader.settings.server].journal)
         return ""
 
     def _leader(self, view: View) -> Replica | None:

@@ -21,7 +21,7 @@ from bankrmi.robustness.simulator.asked import Asking
 from bankrmi.robustness.simulator.cluster import Cluster
 from bankrmi.robustness.simulator.disk import SimulatedDisk
 from bankrmi.robustness.simulator.folded import WatchedJournal
-from bankrmi.robustness.simulator.images import Images
+from bankrmi.robustness.simulator.images import Image, Images
 from bankrmi.robustness.simulator.process import SimulatedProcess
 from bankrmi.server.peer_links import PeerLinks
 from bankrmi.storage.database import open_in_memory
@@ -44,6 +44,7 @@ class SimulatedServer:
         self.has_left = False  # It found that the bank has no such server, or has it elsewhere (V12).
         self._for_good = False  # It is paused, and stays so.
         self.disk = SimulatedDisk(self.world)
+        self.release = 0  # Of the code of its newest process.
         self.journal = self._empty_disk()
         self.images = Images(self.journal)
         self.acted_in = 0  # The highest epoch that is adopted durably on this disk.
@@ -64,7 +65,7 @@ class SimulatedServer:
 
     def journal_on(self, database: apsw.Connection) -> SqliteJournal:
         """Return a journal in this database, as a process of this server opens it."""
-        machine = self.cluster.workload.machine()
+        machine = self.cluster.workload.machine(self.release)
         behind = self.cluster.behind
         return WatchedJournal(
             database,
@@ -113,9 +114,18 @@ class SimulatedServer:
         self.paused = False
         if self.boot > 1:
             self.settings = self.cluster.settings_after_restart(self.settings)
+        self._take_code(self.cluster.release_of(self.name))
         self.world.note(self.name, "starts as", self.start_id, f"with a lease of {self.settings.lease_ms} ms")
         self._process = SimulatedProcess(self)
         self._process.begin()
+
+    def _take_code(self, release: int) -> None:
+        """The process that starts now has what is on the machine."""
+        if release != self.release:
+            self.release = release
+            self.world.note(self.name, "has code of release", release)
+            self._put_in(self.journal_on(self.images.durable.database()))
+        self.settings = replace(self.settings, code=self.cluster.workload.code(release))
 
     @property
     def address(self) -> str:
@@ -181,7 +191,7 @@ class SimulatedServer:
         self.world.note(self.name, "finds the disk that it had lost")
         assert self._lost_disk is not None
         self.acted_in = 0
-        self._put_in(self._lost_disk)
+        self._put_in(self.journal_on(Image.of(self._lost_disk).database()))  # By the code that is here now.
         self._lost_disk = None
 
     def pause(self) -> None:

@@ -35,6 +35,7 @@ from bankrmi.robustness.simulator.nemesis import SimulatedNemesis
 from bankrmi.robustness.simulator.operator import Operator
 from bankrmi.robustness.simulator.promises import PromiseMonitor
 from bankrmi.robustness.simulator.recovery import Recovery
+from bankrmi.robustness.simulator.rollout import Rollout
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.steward import Steward
 from bankrmi.robustness.simulator.stock_client import StockClient, stock_clients
@@ -115,9 +116,10 @@ class Simulation:
         note_commits: bool = False,
     ) -> None:
         self._note_commits = note_commits
-        self.world = World(seed, trace_length=trace_length, faultless=under_load)
-        self.load = SimulatedLoad(self) if under_load else None
         self.workload = workload or BankWorkload()
+        haste = self.workload.haste
+        self.world = World(seed, trace_length=trace_length, faultless=under_load, haste=haste)
+        self.load = SimulatedLoad(self) if under_load else None
         self.clocks_apart = clocks_apart
         self.under_load = under_load
         self.duration_ms = duration_ms
@@ -146,6 +148,7 @@ class Simulation:
         self._callers.update((one.name, one) for one in self.stock_clients)
         self.operator = Operator(self)
         self.steward: Steward = Steward(self)
+        self.rollout: Rollout = Rollout(self)
         self.exporter: Exporter = Exporter(self)
         self.nemesis = SimulatedNemesis(self)
         self.maintenance = Maintenance(self)
@@ -160,7 +163,7 @@ class Simulation:
         lease_ms, drift_ms = chance.choice(LEASES_MS)
         hasty = chance.random() < 0.3
         first = Settings(
-            code=self.workload.code,
+            code=self.workload.code(0),
             server=names[0],
             servers=names,
             lease_ms=lease_ms,
@@ -268,9 +271,10 @@ class Simulation:
             self.maintenance.arrange()
             self.exporter.begin()
             self.steward.begin()
+            self.rollout.begin()
             world.run_until(self.duration_ms)
             self.maintenance.end()
-        survivors = Recovery(self).run()
+        survivors = Recovery(self, self.rollout).run()
         self._final_verdict(survivors)
 
     def _view_changed(self) -> None:
@@ -296,6 +300,18 @@ class Simulation:
     def may_wipe(self, server: str) -> bool:
         """Draw whether a crash of this server loses its disk."""
         return self.nemesis.may_wipe(self.servers[server])
+
+    def release_of(self, server: str) -> int:
+        """Return which release of the code is on this machine now."""
+        return self.rollout.installed[server]
+
+    def proposes_twice(self) -> float | None:
+        """Draw whether what is to migrate the state is proposed once more, and after how many ms."""
+        return self.rollout.proposes_twice()
+
+    def migrated(self, server: str) -> int | None:
+        """The state on a server has got another version; return before which effect from here it crashes."""
+        return self.rollout.migrated(self.servers[server])
 
     def delay_until_the_view_changes(self, deliver: Callable[[], None]) -> None:
         """Something arrives once more, when another epoch is led or one of those after it."""

@@ -19,7 +19,9 @@ from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.code_versions import VERSION_1, CodeVersions
+from bankrmi.replication.events import Event
 from bankrmi.replication.record import Position
+from bankrmi.replication.replica import Replica
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
 from bankrmi.storage.journal import SqliteJournal
@@ -27,7 +29,7 @@ from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.model import BankModel, Model
 from bankrmi.verifying.record_check import RecordCheck
 
-__all__ = ["LEDGER", "BankWorkload", "BrokenWorkload", "MethodCounts", "Talk", "Workload"]
+__all__ = ["LEDGER", "BankWorkload", "BrokenWorkload", "MethodCounts", "MigratingHost", "Talk", "Workload"]
 
 _ERRORS_SHOWN = 5
 
@@ -71,6 +73,30 @@ class MethodCounts:
         return ", ".join([f"{self.returned} returned", *errors])
 
 
+class MigratingHost(Protocol):
+    """A simulated process, as whatever migrates its state sees it."""
+
+    @property
+    def replica(self) -> Replica:
+        """Its rules."""
+
+    @property
+    def journal(self) -> SqliteJournal:
+        """What it writes to now."""
+
+    def take(self, event: Event) -> None:
+        """Give an event to the rules."""
+
+    def now_ms(self) -> float:
+        """Return what its clock says."""
+
+    def say(self, what: str, details: object) -> None:
+        """Note something in the trace."""
+
+    def twice(self, do: Callable[[], None]) -> None:
+        """Now and then do something once more, after a while, if the process still lives."""
+
+
 class Talk(Protocol):
     """What one client wants, call after call, where that depends on what it is told."""
 
@@ -93,11 +119,33 @@ class Workload(Protocol):
     keeps_whole: bool = False
     """Whether its journal is kept whole, and its state written with every record."""
 
-    code: CodeVersions = VERSION_1
-    """What every server's code knows of it."""
+    haste: float = 1.0
+    """So many times as often as else things go wrong, and clients ask something, in a world of this."""
 
-    def machine(self) -> StateMachine:
-        """Return a new one, for one copy."""
+    releases: int = 1
+    """How many releases of the code there are: servers begin with the first, and in the end have the last."""
+
+    def code(self, release: int) -> CodeVersions:  # noqa: ARG002
+        """Return which versions of what is replicated a release knows."""
+        return VERSION_1
+
+    def machine(self, release: int = 0) -> StateMachine:
+        """Return a new one, for one copy on a server with this release."""
+
+    def migrations(self, release: int, host: MigratingHost) -> Callable[[], None] | None:  # noqa: ARG002
+        """Return what a process with this release does at every tick to get the state its next version."""
+        return None
+
+    def door(self, release: int, state_version: Callable[[], int | None]) -> Callable[[Any], None]:  # noqa: ARG002
+        """Return what looks at each call before the rules see it, and raises BankError for a wrong one.
+
+        `state_version` is None while the server does not lead.
+        """
+        return lambda _event: None
+
+    def unmigrated(self, journal: SqliteJournal) -> str:  # noqa: ARG002
+        """Say which version the state of a bank lacks whose servers all have the last release."""
+        return ""
 
     def model(self) -> Model:
         """Return the opening state."""
@@ -135,7 +183,7 @@ class Workload(Protocol):
 class BankWorkload(Workload):
     """The bank itself."""
 
-    def machine(self) -> StateMachine:
+    def machine(self, release: int = 0) -> StateMachine:  # noqa: ARG002
         """Return empty accounts that open with the ledger."""
         return Accounts(LEDGER)
 

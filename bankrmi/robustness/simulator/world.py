@@ -32,11 +32,16 @@ class World:
     """The simulated time and network."""
 
     def __init__(
-        self, seed: int, *, trace_length: int | None = TRACE_LENGTH, faultless: bool = False
+        self,
+        seed: int,
+        *,
+        trace_length: int | None = TRACE_LENGTH,
+        faultless: bool = False,
+        haste: float = 1.0,
     ) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
-        self.faults = Faults.none() if faultless else Faults.drawn(self.chance)
+        self.faults = Faults.none() if faultless else Faults.drawn(self.chance).hurried(haste)
         self.now_ms = 0.0
         self.events = 0
         self.quiet = False  # Faults have stopped.

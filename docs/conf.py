@@ -20,8 +20,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"(asyncio|collections\.abc|datetime|pathlib|random|types)\..*"),
     ("py:class", r"bankrmi\.config\.Configuration"),
-    ("py:class", r"(.*\._(Served|F)|AsyncServiceClient)"),  # Whatever class is served; and a client of it.
-    ("py:class", r"bankrmi\.testing\..*(ServiceT|_Value)"),
+    ("py:class", r"(.*\._(Served|F|S)|AsyncServiceClient)"),  # Whatever class is served; and a client of it.
+    ("py:class", r"bankrmi\.testing\..*(ServiceT|_OtherT|_Value)"),
     ("py:class", r"dict\[str|.*\.MethodCounts"),
     ("py:class", r"bankrmi\.service\.tables\..*"),
 ]

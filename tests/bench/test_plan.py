@@ -69,5 +69,7 @@ def test_every_row_that_a_document_names_is_there() -> None:
     pages = [root / "README.md", *root.glob("docs/**/*.md")]
     named = {rows for page in pages for rows in re.findall(r"--rows ([a-z\d][\w:,-]+)", page.read_text())}
     assert "failover:kill,growth:records" in named
-    for rows in named:
+    of_a_class = {rows for rows in named if rows.split(":")[0] == "put"}  # A method of the tutorial's.
+    assert of_a_class
+    for rows in named - of_a_class:
         checked_rows(rows.split(","))

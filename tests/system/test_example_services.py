@@ -21,6 +21,7 @@ from Pyro5.errors import CommunicationError, NamingError
 
 import bankrmi
 import bankrmi.config
+from account import Account
 from any_name_server import locate_any
 from bankrmi.errors import InvalidRequest
 from counter import Counter
@@ -32,6 +33,8 @@ from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.ports import own_addresses
 
 EXAMPLES = ROOT / "examples"
+SEVERAL = Path(__file__).with_name("test_several_services.py")
+"""Runs the one of several classes."""
 
 
 @contextmanager
@@ -141,6 +144,31 @@ def test_the_counter_of_ten_lines_counts_on_when_its_primary_is_killed(tmp_path:
             cluster.kill(cluster.primary())
             wait_for_more(cluster, told, 5)
         assert told == list(range(1, len(told) + 1)), "each is counted once, and told in its order"
+
+
+# -- the bank ----------------------------------------------------------------------------------------------
+
+
+def test_no_money_is_made_or_lost_while_the_primary_is_killed(tmp_path: Path) -> None:
+    left: list[int] = []
+    with (
+        served("bank", tmp_path / "bank") as cluster,
+        bankrmi.connect(Account, cluster.config, timeout=DEADLINE_S) as bank,
+    ):
+        for number in (1, 2):
+            bank.open_account(number)
+            bank.deposit(number, 100)
+
+        def pay() -> None:
+            payer = 1 if bank.balance(1) >= 100 else 2
+            left.append(bank.transfer(payer, 3 - payer, 30))
+
+        with Threads(pay):
+            wait_for_more(cluster, left, 5)
+            cluster.kill(cluster.primary())
+            wait_for_more(cluster, left, 5)
+        assert bank.balance(1) + bank.balance(2) == 200
+        assert {left[0], left[1]} == {70, 100}, "there and back"
 
 
 # -- the key-value store -----------------------------------------------------------------------------------
@@ -558,13 +586,13 @@ def test_a_double_click_is_one_order_though_the_primary_dies_in_between(tmp_path
 
 def test_every_program_of_a_folder_is_listed_and_run_here() -> None:
     listed = (EXAMPLES / "README.md").read_text()
-    here = Path(__file__).read_text()
+    here = "".join(file.read_text() for file in (Path(__file__), SEVERAL))
     for file in EXAMPLES.glob("*/*.py"):
         name = f"{file.parent.name}/{file.name}"
         assert f"({name})" in listed, name
         assert (
             f'"{file.name}"' in here or f"from {file.stem} import" in here or file.stem == "replicated_names"
         )
-        assert f'served("{file.parent.name}", ' in here
+        assert f'served("{file.parent.name}", ' in here or f"examples/{file.parent.name}/" in here
     for file in EXAMPLES.glob("*/config.yaml"):
         assert bankrmi.config.load(file).serves is not None

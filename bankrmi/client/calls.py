@@ -18,6 +18,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from bankrmi.client.answers import check_error, news_of
 from bankrmi.client.attempts import LATEST_SHARE, Attempts
 from bankrmi.client.decisions import (
     Answered,
@@ -33,7 +34,7 @@ from bankrmi.client.decisions import (
     Wait,
 )
 from bankrmi.client.memory import Memory
-from bankrmi.client.requests import Request, Session, check_error, news_of
+from bankrmi.client.requests import Request, Session
 from bankrmi.errors import BankError, Busy, Unreached, Unsettled
 
 __all__ = ["FIRST", "ClientCall"]
@@ -194,7 +195,7 @@ class ClientCall:
                         return True
                     news = Answered(value)
                 elif type(news) is Failed:
-                    check_error(news.error, self._request, self.request_id)
+                    check_error(news.error, self._request.accounts, self.request_id)
             except Exception as why:  # Unbelievable, and whatever else a stranger's values lead to
                 believed = False
                 news = Failed(Unsettled(f"its answer cannot be believed: {why}"))

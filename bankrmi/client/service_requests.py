@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bankrmi.bank.operations import parse_request_id
-from bankrmi.client.requests import Request, Unbelievable, check_answer
+from bankrmi.client.answers import Unbelievable, check_answer
+from bankrmi.client.requests import Request
 from bankrmi.errors import InvalidRequest, ServiceError
 from bankrmi.service.calls import packed_call
 from bankrmi.service.declaring import Description, Method

@@ -11,18 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bankrmi.bank.operations import LARGEST, Receipt, Withdraw
-from bankrmi.client.requests import (
-    Session,
+from bankrmi.client.answers import (
     Unbelievable,
-    asked_outcome,
     check_error,
     news_of,
     read_outcomes,
     read_receipt,
     read_results,
-    submitted,
-    withdrawn,
 )
+from bankrmi.client.requests import Session, asked_outcome, submitted, withdrawn
 from bankrmi.errors import AccountNotFound, Cancelled, InsufficientFunds, InvalidRequest
 from bankrmi.replication.record import packed
 
@@ -147,12 +144,12 @@ def test_too_few_results_or_in_another_order_are_not_believed(results: object) -
     ],
 )
 def test_an_error_that_speaks_of_something_else_is_not_believed(details: dict[str, Any]) -> None:
-    request = withdrawn(2, 10, "a:1")
+    accounts = withdrawn(2, 10, "a:1").accounts
     check_error(
-        InsufficientFunds("no", account=2, request_id="a:1", action_id=8, history="h"), request, "a:1"
+        InsufficientFunds("no", account=2, request_id="a:1", action_id=8, history="h"), accounts, "a:1"
     )
     with pytest.raises(Unbelievable):
-        check_error(InsufficientFunds("no", **details), request, "a:1")
+        check_error(InsufficientFunds("no", **details), accounts, "a:1")
 
 
 def test_what_is_not_a_list_of_operations_is_refused_in_a_sentence() -> None:

@@ -12,7 +12,8 @@ import bankrmi
 import bankrmi.aio
 from bankrmi.bank.operations import LARGEST
 from bankrmi.bank.statements import ENTRIES_AT_MOST
-from bankrmi.client.requests import Unbelievable, asked_statement, read_statement, read_total
+from bankrmi.client.answers import Unbelievable, read_statement, read_total
+from bankrmi.client.requests import asked_statement
 from bankrmi.errors import InvalidRequest
 from bankrmi.rmi import Call
 from tests.client.both_clients import Perform, asynchronous, blocking

@@ -11,7 +11,8 @@ import pytest
 
 from bankrmi import protocol_versions
 from bankrmi.bank.operations import LARGEST, Deposit, Receipt, Transfer, Withdraw
-from bankrmi.client.requests import Unbelievable, check_error, read_outcomes, submitted, transferred
+from bankrmi.client.answers import Unbelievable, check_error, read_outcomes
+from bankrmi.client.requests import submitted, transferred
 from bankrmi.errors import (
     AccountNotFound,
     BalanceTooLarge,
@@ -88,9 +89,9 @@ def test_an_outcome_of_a_transfer_that_cannot_be_is_not_believed(outcome: Any) -
 def test_an_error_may_speak_of_either_account_and_of_no_other() -> None:
     request = transferred(2, 3, 10, "a:1")
     for account in (2, 3):
-        check_error(AccountNotFound("no", account=account), request, "a:1")
+        check_error(AccountNotFound("no", account=account), request.accounts, "a:1")
     with pytest.raises(Unbelievable):
-        check_error(AccountNotFound("no", account=4), request, "a:1")
+        check_error(AccountNotFound("no", account=4), request.accounts, "a:1")
 
 
 def test_both_clients_transfer(bank: DoubleBank, perform: Perform) -> None:

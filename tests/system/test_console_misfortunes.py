@@ -145,10 +145,13 @@ def test_a_killed_primary_is_known_to_be_gone_though_a_relay_stands_before_it(br
     killed, epoch = broken.primary, broken.state["view"]["epoch"]
     broken.do("kill", killed)
     broken.cluster.until(lambda: broken.primary != killed, "the other one leads")
-    broken.cluster.until(
-        lambda: any(view["epoch"] == epoch + 1 for view in broken.page.of("view")), "the change is told"
-    )
-    [change] = [view for view in broken.page.of("view") if view["epoch"] == epoch + 1][:1]
+
+    def changes() -> list[dict[str, Any]]:
+        """Those by which another leads: on a busy machine the primary may leave its standby behind before."""
+        views = broken.page.of("view")
+        return [view for view in views if view["epoch"] > epoch and view["primary"] != killed]
+
+    change = broken.cluster.until(changes, "the change is told")[0]
     assert change["cause_kind"] == "crash", f"its relay refuses, as its address would have: {change}"
 
 

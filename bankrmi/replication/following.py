@@ -121,8 +121,8 @@ class Follower:
         keep = max(message.base.action_id, message.through)
         if journal.tip.epoch < message.epoch and step.tip > keep:
             self._roll_back(keep, "they were never shared with the new primary", step)
-        for piece in pieces:
-            if not _knows(piece, step):
+        for place, piece in enumerate(pieces):
+            if place and not _knows(piece, step):
                 return True
             journal.append(piece)
             step.changed = True

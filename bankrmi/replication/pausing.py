@@ -8,12 +8,12 @@ Rule 2: not while a server is connected that could not read such a view. One tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from bankrmi.moments import as_logged
 from bankrmi.replication.cause import Cause, CauseKind
-from bankrmi.replication.effects import Handed, Refusal, Reply
+from bankrmi.replication.effects import Refusal
 from bankrmi.replication.events import PauseAsked
+from bankrmi.replication.noted_wish import NotedWish
 from bankrmi.replication.pause import Pause
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import ADDED, View
@@ -21,34 +21,17 @@ from bankrmi.replication.view import ADDED, View
 __all__ = ["Pausing", "begun"]
 
 
-@dataclass(slots=True)
-class Pausing:
+@dataclass(slots=True, kw_only=True)
+class Pausing(NotedWish):
     """The view is to be paused so, or (None) not to be paused any more."""
 
-    token: Any
     pause: Pause | None
-    before: View
-    since_ms: float
-    cause: Cause
 
     def wanted(self, view: View) -> View:
-        """Return the view to propose."""
         return view.paused_by(self.pause).because(self.cause)
 
-    def left(self, view: View | None, _known: View | None, step: Step) -> Reply:
-        """This server stops leading, for `view` if it is known: return what to tell the operator."""
-        return self.outcome(view, step) or Refusal("another view was won meanwhile")
-
-    def outcome(self, view: View | None, step: Step) -> Reply | None:
-        """Return what to tell the operator, with this view; None while it may still come to something."""
-        if view is not None and view.paused == self.pause:
-            return Handed(self.before, view)
-        if step.now_ms - self.since_ms <= step.settings.switchover_timeout_ms:
-            return None
-        silent = "the witness did not answer in time, or is too old for it (its log says so)"
-        if step.proposals.settled:
-            return Refusal(silent)
-        return Refusal(f"{silent}, so it may happen yet: `bankrmi status` shows it")
+    def is_noted_in(self, view: View) -> bool:
+        return view.paused == self.pause
 
 
 def begun(event: PauseAsked, view: View, step: Step) -> Pausing | Refusal:
@@ -63,4 +46,4 @@ def begun(event: PauseAsked, view: View, step: Step) -> Pausing | Refusal:
         return Refusal(why)
     kind = CauseKind.RESUMED if event.pause is None else CauseKind.PAUSED
     cause = Cause(kind=kind, by=step.server, operator=event.operator)
-    return Pausing(event.token, event.pause, view, step.now_ms, cause)
+    return Pausing(token=event.token, pause=event.pause, before=view, since_ms=step.now_ms, cause=cause)

@@ -329,8 +329,7 @@ class PeerState:
     def owes_an_answer(self, now_ms: float, timeout_ms: float) -> bool:
         """Whether it has confirmed nothing for too long, or is known to be gone; who wants to leave does."""
         since_ms = self.waiting_since_ms
-        is_late = since_ms is not None and now_ms - since_ms >= timeout_ms
-        return is_late or (self.gone and not self.linked)
+        return (since_ms is not None and now_ms - since_ms >= timeout_ms) or self.is_gone
 
     def silent_ms(self, now_ms: float) -> float:
         """Return for how long it has owed an answer; less than nothing if it owes none."""

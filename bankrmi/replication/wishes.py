@@ -111,8 +111,6 @@ class Wishes:
 
     def look(self, view: View, step: Step) -> None:
         """This server leads in `view`: end what is decided by that, or has waited for too long."""
-        if not (self.switchover or self.pausing or self.retiring or self.change):  # As nearly always.
-            return
         for wish in self._under_way:
             if (reply := wish.outcome(view, step)) is not None:
                 self._end(wish, reply, step)

@@ -11,7 +11,9 @@
     using            what a service says of another one of its pair, which it calls
     served_services  the services of one pair: one, or the first one and those beside it
     table_names      tables of several services in one database, each under the names that it gave them
+    hosted           one service of a pair: its object in each version, and its attributes
     running          one method run within bounds: time, exceptions, what it may use
+    time_limit       how long it may take
     inner_calls      one service called by another, within one call
     traced           where in the module of the class an exception was raised
     changes          what one call changed: how to take it back, and a digest to compare copies by

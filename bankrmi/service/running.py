@@ -3,27 +3,20 @@
 Rule 1: whatever a method does, this returns its value or raises `Raised`: what it raised, that it took too
         long, that it wanted to end the process. A disk that fails is no exception of the method's:
         `DatabaseGaveUp`.
-Rule 2: a method has so many milliseconds of the processor's time, and three times as long by the clock: a
-        busy machine is no reason to fail. Then it is interrupted, in Python by a signal, in SQL by SQLite,
-        again and again until it gives in. Only the server that decides counts the time: the others follow
-        what is recorded.
+Rule 2: a method has a time (see `time_limit`). Only the server that decides counts it: the others follow what
+        is recorded.
 Rule 3: an update sees the time, chance and ids of its record; so does another service that it calls.
-Assumption: called in the main thread; elsewhere only SQL is interrupted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import signal
-import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import FrameType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 import msgpack
@@ -32,12 +25,13 @@ from bankrmi.errors import InvalidRequest
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.declaring import Description, Given, Method, Service, migration_name
 from bankrmi.service.guard import watched, within
+from bankrmi.service.hosted import HostedService, give
 from bankrmi.service.inner_calls import CallPath, OtherService, in_savepoint
-from bankrmi.service.kept_values import KeptValues
 from bankrmi.service.object_state import ObjectState
 from bankrmi.service.plain_values import NotPlain, plain
 from bankrmi.service.served_services import HOME, ServedServices, plain_name, qualified
 from bankrmi.service.tables import DatabaseGaveUp, Doing, ServiceTables
+from bankrmi.service.time_limit import OutOfTime, TimeLimit
 from bankrmi.service.traced import line_of
 from bankrmi.service.using import Uses
 from bankrmi.storage.state_machine import Moment
@@ -47,91 +41,12 @@ __all__ = ["Runner"]
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AGAIN_SECONDS = 0.02
 _STEPS = 10_000
 """Of SQLite's machine, between two looks at the clock: some 0.1 ms."""
 _WORDS_AT_MOST = 1000
 RESULT_BYTES_AT_MOST = 1 << 16
 """Packed: what came of a group of calls goes to the other copies in one message."""
-_monotonic, _thread_time, _signal, _setitimer = (
-    time.monotonic,
-    time.thread_time,
-    signal.signal,
-    signal.setitimer,
-)
 _MORE_TIME = ": while automatic takeover is paused (`bankrmi pause`) it is given more, and is tried again"
-_WAITING_TIMES = 3
-"""So many times longer than it may work a method may take: others have the processor, or it sleeps."""
-
-
-class _Deadline(NamedTuple):
-    """Until when a method may go on: by the processor's time of this thread, and by the clock."""
-
-    work_s: float
-    end_s: float
-
-
-class _OutOfTime(BaseException):
-    """It took too long. Not an `Exception`: a method that catches those does not catch this."""
-
-
-class _Hosted:
-    """One service: its object, and its attributes if those are the state, in each version."""
-
-    def __init__(self, description: Description, tables: ServiceTables) -> None:
-        self.description = description
-        self.objects: dict[int, Service] = {}
-        self._states: dict[int, ObjectState] = {}
-        self._newest_state: ObjectState | None = None  # Whose memory is of now.
-        for version, one in description.of_version.items():
-            kind = one.kind
-            service = self.objects[version] = kind.__new__(kind)
-            if kind._keeps_attributes:
-                self._states[version] = ObjectState(tables, KeptValues(kind.__module__))
-                _give(service, "_state", self._states[version])
-            else:
-                _give(service, "db", tables)
-
-    @property
-    def keeps_attributes(self) -> bool:
-        """Whether its state are attributes, in any version."""
-        return bool(self._states)
-
-    def forget(self) -> None:
-        """The database has changed by itself: nothing in memory is of now."""
-        for state in self._states.values():
-            state.forget()
-
-    def state_of(self, version: int) -> ObjectState | None:
-        """Return the attributes of the class in this version, as the database has them; None: it has
-        tables.  Raises Raised."""
-        state = self._states.get(version)
-        if state is None:
-            return None
-        if state is not self._newest_state:
-            state.forget()
-            self._newest_state = state
-        try:
-            state.read()
-        except ValueError as error:
-            raise Raised("ValueError", "builtins", str(error), None) from None
-        return state
-
-    def begin(self, version: int) -> None:
-        """Make the opening state."""
-        service, state = self.objects[version], self._states.get(version)
-        _give(service, "_moment", None)
-        if state is None:
-            service.create()
-            return
-        state.make_table()
-        begin: Any = type(service).__init__
-        if begin is not Service.__init__:
-            begin(service)
-        else:
-            service.create()
-        state.write()
-        self._newest_state = state
 
 
 class Runner:
@@ -150,19 +65,18 @@ class Runner:
         self._database = database
         self._version_of = version_of
         self._limit_s = limit_ms / 1000
-        self._deadline: _Deadline | None = None
-        self._rings = False  # Whether the alarm is for the method that runs.
+        self._time_limit = TimeLimit()
         self._path = CallPath(services.in_words)
         self._given: Given | None = None
         self._used: dict[Uses[Any], str] = {}  # Which service each of them means.
         self.tables = ServiceTables(database, tuple(services.beside))
-        self._hosted = {name: _Hosted(one, self.tables) for name, one in services.each()}
+        self._hosted = {name: HostedService(one, self.tables) for name, one in services.each()}
         for name, hosted in self._hosted.items():
             for version, service in hosted.objects.items():
                 known = hosted.description.of_version[version]
                 if known.uses:
-                    _give(service, "_others", partial(self._other, name, known))
-        database.set_progress_handler(self._is_over, _STEPS)
+                    give(service, "_others", partial(self._other, name, known))
+        database.set_progress_handler(self._time_limit.is_over, _STEPS)
 
     def forget(self) -> None:
         """The database has changed by itself: nothing in memory is of now."""
@@ -291,7 +205,7 @@ class Runner:
     def _at_another(self, name: str, service: Service, doing: Doing) -> Iterator[None]:
         """Be at another service, which sees the time and the chance of the same call, until the context
         ends."""
-        _give(service, "_moment", self._given)
+        give(service, "_moment", self._given)
         with self.tables.of(name), self._doing(doing), within(type(service).__module__):
             yield
 
@@ -395,10 +309,10 @@ class Runner:
         self.tables.interrupted = False
         try:
             with self._doing(doing), guard:
-                value = self._in_time(limit_s, work)
+                value = self._time_limit.keep(limit_s, work, lambda: self.tables.is_over)
         except DatabaseGaveUp:
             raise
-        except _OutOfTime:
+        except OutOfTime:
             raise Raised(
                 "TimeoutError", "builtins", f"{name} took more than {limit_s * 1000:.0f} ms{more}", None
             ) from None
@@ -431,7 +345,7 @@ class Runner:
             time_us, (session, sequence) = moment
             seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
             self._given = Given(_EPOCH + timedelta(microseconds=time_us), seed)
-        _give(service, "_moment", self._given)
+        give(service, "_moment", self._given)
 
     @contextmanager
     def _doing(self, what: Doing) -> Iterator[None]:
@@ -440,53 +354,6 @@ class Runner:
             yield
         finally:
             self.tables.doing = before
-
-    # -- time ------------------------------------------------------------------------------------
-
-    def _is_over(self) -> bool:
-        """Whether SQLite is to give up what it does; asked by it."""
-        deadline = self._deadline
-        return deadline is not None and (_thread_time() > deadline.work_s or _monotonic() > deadline.end_s)
-
-    def _in_time(self, limit_s: float, work: Callable[[], T]) -> T:
-        """Do it; raise _OutOfTime when its time is over (0: it has all the time in the world).
-
-        In one function, and its first act at the end is one assignment: wherever the alarm rings then, it is
-        not heard any more. Whoever had the alarm before has it again afterwards.
-        """
-        if limit_s <= 0:
-            return work()
-        began = _monotonic()
-        self._deadline = _Deadline(_thread_time() + limit_s, began + _WAITING_TIMES * limit_s)
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main:
-            before = _signal(signal.SIGALRM, self._ring)
-            left_s, every_s = _setitimer(signal.ITIMER_REAL, limit_s, _AGAIN_SECONDS)
-        try:
-            self._rings = in_main
-            value = work()
-            if self.tables.is_over:  # It was interrupted, and has made something else of it.
-                raise _OutOfTime
-            return value
-        except apsw.InterruptError:
-            raise _OutOfTime from None
-        finally:
-            self._rings = False
-            self._deadline = None
-            if in_main:
-                _setitimer(signal.ITIMER_REAL, 0)
-                _signal(signal.SIGALRM, before)
-                if left_s:
-                    left_s -= _monotonic() - began
-                    _setitimer(signal.ITIMER_REAL, max(0.001, left_s), every_s)
-
-    def _ring(self, _number: int, _frame: FrameType | None) -> None:
-        if self._rings and self._is_over():
-            raise _OutOfTime
-
-
-def _give(service: Service, name: str, value: object) -> None:
-    object.__setattr__(service, name, value)
 
 
 def _kind(is_update: bool) -> str:

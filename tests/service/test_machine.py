@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.service import running
+from bankrmi.service import time_limit
 from bankrmi.service.calls import Raised
 from tests.service.classes import Inventory, Line
 from tests.service.copies import Copy
@@ -166,7 +166,7 @@ def test_it_is_work_that_counts_and_who_only_waits_is_interrupted_later(
 ) -> None:
     """While others have the processor, three times as long passes; for ever nobody waits."""
     copy = Copy(tmp_path / "bank.db", Inventory, limit_ms=50)
-    monkeypatch.setattr(running, stands_still, lambda: 0.0)
+    monkeypatch.setattr(time_limit, stands_still, lambda: 0.0)
     began = time.monotonic()
     with pytest.raises(Raised, match="took more than 50 ms"):
         copy.call("spin")

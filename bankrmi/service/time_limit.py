@@ -3,6 +3,8 @@ clock, for a busy machine is no reason to fail.
 
 Then it is interrupted, in Python by a signal, in SQL by SQLite, again and again until it gives in.
 
+Rule: what we put around a call of another service, and take back after it, is not interrupted: half taken
+      back, it would be found by the next call. The alarm rings again soon, and finds the method.
 Assumption: called in the main thread; elsewhere only SQL is interrupted.
 """
 
@@ -24,6 +26,9 @@ T = TypeVar("T")
 _AGAIN_SECONDS = 0.02
 _WAITING_TIMES = 3
 """So many times longer than it may work a method may take: others have the processor, or it sleeps."""
+_NOT_WITHIN = frozenset(
+    {"contextlib", "bankrmi.service.guard", "bankrmi.service.inner_calls", "bankrmi.service.running"}
+)
 _monotonic, _thread_time, _signal, _setitimer = (
     time.monotonic,
     time.thread_time,
@@ -89,6 +94,7 @@ class TimeLimit:
                     left_s -= _monotonic() - began
                     _setitimer(signal.ITIMER_REAL, max(0.001, left_s), every_s)
 
-    def _ring(self, _number: int, _frame: FrameType | None) -> None:
-        if self._rings and self.is_over():
+    def _ring(self, _number: int, frame: FrameType | None) -> None:
+        is_around = frame is not None and frame.f_globals.get("__name__") in _NOT_WITHIN
+        if self._rings and not is_around and self.is_over():
             raise OutOfTime

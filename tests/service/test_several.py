@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,9 +13,10 @@ import pytest
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.code_versions import SeveralVersions, StateVersion
-from bankrmi.service import ServedServices, Service, ServiceMachine, Uses, described, query, update
+from bankrmi.service import ServedServices, Service, ServiceMachine, Uses, described, guard, query, update
 from bankrmi.service.calls import Raised
-from bankrmi.service.tables import table_names
+from bankrmi.service.served_services import HOME
+from bankrmi.service.tables import Doing, table_names
 from tests.service.classes import Inventory
 from tests.service.copies import Copy
 from tests.service.several_classes import SHOP, Audit, Orders, Stock, served
@@ -162,6 +164,42 @@ def test_the_limit_of_time_is_for_the_whole_call(make: Make) -> None:
     for name in ("spin", "count"):
         assert raised_by(copy, "call", name).name == "TimeoutError"
         assert copy.state() == []
+
+
+class Spins(Service):
+    def create(self) -> None:
+        self.db.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+
+    @update
+    def put(self) -> None:
+        self.db.execute("INSERT INTO t SELECT coalesce(max(n), 0) + 1 FROM t")
+
+
+class Calls(Service):
+    spins = Uses(Spins)
+
+    @update
+    def go_on(self) -> None:
+        while True:
+            self.spins.put()
+
+
+def test_wherever_the_time_ends_among_calls_of_others_all_is_taken_back(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of that time is ours: what surrounds an inner call, and takes it back."""
+    copy = make("calls", served(Calls, spins=Spins))
+    for number in range(150):
+        monkeypatch.setattr(copy.machine._runner, "_limit_s", 0.002 + 0.00005 * number)
+        assert raised_by(copy, "go_on").name == "TimeoutError"
+        gc.collect()
+        assert guard._inside == [], "nobody is watched any more"
+        assert copy.machine._runner.tables.doing is Doing.OURS
+        assert copy.machine._runner.tables.service == HOME
+    assert copy.state() == []
+    monkeypatch.setattr(copy.machine._runner, "_limit_s", 10.0)
+    copy.call("spins.put")
+    assert len(copy.state()) == 1
 
 
 def test_what_differs_is_refused_in_the_other_with_its_line(make: Make) -> None:

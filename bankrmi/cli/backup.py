@@ -17,7 +17,7 @@ from bankrmi.cli.invocation import (
     show_json,
     tell,
 )
-from bankrmi.cli.written_numbers import RealRange
+from bankrmi.cli.rate_option import rate_option
 from bankrmi.errors import InvalidRequest
 from bankrmi.moments import moment
 from bankrmi.written_over import WrittenOver
@@ -44,14 +44,7 @@ _PROGRESS_EVERY_S = 0.2
     metavar="ACTION_ID|BACKUP",
     help="Only what came after this action id, or after what this earlier backup ends with.",
 )
-@click.option(
-    "--rate",
-    metavar="MB/S",
-    type=RealRange(min=0.01, max=10_000),
-    default=5.0,
-    show_default=True,
-    help="Take at most so many megabytes a second.",
-)
+@rate_option("Take at most so many megabytes a second.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj

@@ -11,7 +11,7 @@ import click
 from bankrmi.cli.database_option import DatabaseUrl
 from bankrmi.cli.interruption import said_if_lost
 from bankrmi.cli.invocation import Invocation, check_server, complete_server, confirm, say, show_json, tell
-from bankrmi.cli.written_numbers import RealRange
+from bankrmi.cli.rate_option import rate_option
 from bankrmi.database_url import reached_without_proof
 from bankrmi.errors import ConfigurationError
 from bankrmi.foreign_text import foreign
@@ -59,14 +59,7 @@ _PROGRESS_EVERY_S = 0.2
     is_flag=True,
     help="With --cancel: though the other end is gone; on your word that nobody has used the bank there.",
 )
-@click.option(
-    "--rate",
-    metavar="MB/S",
-    type=RealRange(min=0.01, max=10_000),
-    default=5.0,
-    show_default=True,
-    help="With --to: take at most so many megabytes a second while the servers serve.",
-)
+@rate_option("With --to: take at most so many megabytes a second while the servers serve.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj

@@ -14,7 +14,8 @@ from bankrmi.robustness.chaos.bank import Situation
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.nemesis import Nemesis
 from bankrmi.robustness.chaos.recorded import FaultKind
-from bankrmi.robustness.chaos.schedule import Aim, Planned, Storm
+from bankrmi.robustness.chaos.schedule import Aim
+from bankrmi.robustness.chaos.storms import Planned, Storm
 
 STOP = Planned(kind=FaultKind.STOP, aim=Aim.PRIMARY, after_ms=0, for_ms=0)
 

@@ -10,13 +10,14 @@ import pytest
 
 from bankrmi.config import load
 from bankrmi.robustness.chaos.recorded import FaultKind
-from bankrmi.robustness.chaos.schedule import Planned, storms, timing
+from bankrmi.robustness.chaos.schedule import Aim, storms, timing
+from bankrmi.robustness.chaos.storms import Planned
 from bankrmi.robustness.chaos.workload import SessionWorkload
 
 LINKS = (FaultKind.CUT, FaultKind.SLOW)
 
 
-def planned(seed: int, count: int) -> list[Planned]:
+def planned(seed: int, count: int) -> list[Planned[Aim]]:
     return [fault for storm in islice(storms(seed, removals=True), count) for fault in storm.faults]
 
 

@@ -3,6 +3,7 @@
 Before the run, and between its processes:
 
     schedule        what the nemesis is going to do, and the timing of the bank: drawn from a seed
+    storms          what such a schedule is made of, whoever is aimed at, and how its storms pass
     workload        what clients want of the bank: drawn from a seed
     network         what lies between processes, and can be taken away: what both kinds of it can do
     namespaces      with root: networks of their own, and packets that are dropped between them

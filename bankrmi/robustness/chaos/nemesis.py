@@ -24,13 +24,15 @@ from bankrmi.robustness.chaos.crowds import Crowds
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.recorded import FaultKind
 from bankrmi.robustness.chaos.roster import Roster
-from bankrmi.robustness.chaos.schedule import Aim, Direction, Planned, storms
+from bankrmi.robustness.chaos.schedule import Aim, storms
 from bankrmi.robustness.chaos.slow_disk import slow_disk
+from bankrmi.robustness.chaos.storms import Direction, Planned, pass_through, until
 
 __all__ = ["Nemesis", "ways_between"]
 
 _TICK_S = 0.02
 _CALM_AT_MOST_S = 6.0
+_BETWEEN_LOOKS_S = 0.2
 _LEAVE_AT_MOST_S = 5.0
 _TAKEN_OUT_AT_MOST_S = 3.0
 _BETWEEN_READINGS_S = 0.1
@@ -60,26 +62,20 @@ class Nemesis:
 
     async def rage(self) -> None:
         """Go on until cancelled; everything is taken back then."""
-        for storm in self._storms:
-            async with asyncio.TaskGroup() as group:
-                for planned in storm.faults:
-                    group.create_task(self._carry_out(planned))
-            if storm.until_in_sync:
-                await self._whole_again()
-            await asyncio.sleep(storm.calm_ms / 1000)
+        await pass_through(self._storms, self._carry_out, self._whole_again)
 
     async def _whole_again(self) -> None:
-        for _ in range(int(_CALM_AT_MOST_S / 0.2)):
-            if is_whole(await self._situation(), self._bank.servers):
-                return
-            await asyncio.sleep(0.2)
+        async def is_so() -> bool:
+            return is_whole(await self._situation(), self._bank.servers)
+
+        await until(is_so, looks_every_s=_BETWEEN_LOOKS_S, at_most_s=_CALM_AT_MOST_S)
 
     async def _situation(self) -> Situation:
         situation = await asyncio.to_thread(self._bank.situation)
         self._wiped.difference_update(situation.in_sync if is_whole(situation, self._bank.servers) else ())
         return situation
 
-    async def _carry_out(self, planned: Planned) -> None:
+    async def _carry_out(self, planned: Planned[Aim]) -> None:
         await asyncio.sleep(planned.after_ms / 1000)
         situation = await self._situation()
         match planned.kind:
@@ -164,13 +160,13 @@ class Nemesis:
         elif self._roster.belongs(name):
             self._bank.start(name)
 
-    async def _kill(self, name: str, planned: Planned, situation: Situation) -> None:
+    async def _kill(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.KILL, name, was=situation.role(name)):
             async with self._downtime(name):
                 self._processes.kill(name)
                 await asyncio.sleep(planned.for_ms / 1000)
 
-    async def _pause(self, name: str, planned: Planned, situation: Situation) -> None:
+    async def _pause(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.PAUSE, name, was=situation.role(name)):
             self._processes.pause(name)
             try:
@@ -182,7 +178,7 @@ class Nemesis:
                 if self._processes.is_paused(name):
                     self._processes.resume(name)
 
-    async def _stop(self, name: str, planned: Planned, situation: Situation) -> None:
+    async def _stop(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.STOP, name, was=situation.role(name)):
             async with self._downtime(name):
                 self._processes.ask_to_end(name, signal.SIGTERM)
@@ -193,7 +189,7 @@ class Nemesis:
                         self._processes.kill(name)
                 await asyncio.sleep(planned.for_ms / 1000)
 
-    async def _remove(self, name: str, planned: Planned, situation: Situation) -> None:
+    async def _remove(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.REMOVE, name, was=situation.role(name)) as noted:
             async with self._downtime(name):
                 if not await self._take_out(name):
@@ -229,7 +225,7 @@ class Nemesis:
             await asyncio.sleep(_TICK_S)
         return condition()
 
-    async def _wipe(self, name: str, planned: Planned) -> None:
+    async def _wipe(self, name: str, planned: Planned[Aim]) -> None:
         quiet = self._faults.is_quiet()
         with self._faults.fault(FaultKind.WIPE, name, was="standby") as noted:
             async with self._downtime(name):
@@ -260,14 +256,16 @@ class Nemesis:
 
     # -- load ------------------------------------------------------------------------------------
 
-    async def _crowd(self, planned: Planned, come: Callable[[], AbstractAsyncContextManager[bool]]) -> None:
+    async def _crowd(
+        self, planned: Planned[Aim], come: Callable[[], AbstractAsyncContextManager[bool]]
+    ) -> None:
         """A crowd comes and goes; not if it is here already."""
         async with come() as here:
             if here:
                 with self._faults.fault(planned.kind, "all servers"):
                     await asyncio.sleep(max(planned.for_ms, _CROWD_AT_LEAST_MS) / 1000)
 
-    async def _slow_disk(self, name: str, planned: Planned, situation: Situation) -> None:
+    async def _slow_disk(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         late_ms = min(planned.late_ms, _SLOWEST_DISK_MS)
         with slow_disk(self._processes.pid(name), late_ms) as slowed:
             if slowed:
@@ -277,7 +275,7 @@ class Nemesis:
 
     # -- links -----------------------------------------------------------------------------------
 
-    async def _hinder(self, planned: Planned, situation: Situation) -> None:
+    async def _hinder(self, planned: Planned[Aim], situation: Situation) -> None:
         links = self._links(planned, situation)
         ways = [way for one, other in links for way in ways_between(one, other, planned.direction)]
         with ExitStack() as held:
@@ -292,7 +290,7 @@ class Nemesis:
                     one_of_them["note"] = how
             await asyncio.sleep(planned.for_ms / 1000)
 
-    def _links(self, planned: Planned, situation: Situation) -> list[Way]:
+    def _links(self, planned: Planned[Aim], situation: Situation) -> list[Way]:
         assert planned.second is not None
         members = self._bank.members
         ones, others = self._aimed(planned.aim, situation), self._aimed(planned.second, situation)
@@ -303,7 +301,7 @@ class Nemesis:
         return [(one, other) for one in ones for other in others if one != other]
 
     def _noted(
-        self, one: str, other: str, planned: Planned, situation: Situation
+        self, one: str, other: str, planned: Planned[Aim], situation: Situation
     ) -> AbstractContextManager[dict[str, Any]]:
         ways = ways_between(one, other, planned.direction)
         target, toward = ways[0]

@@ -12,16 +12,14 @@ Rule 2: kinds of faults are dealt like cards: a long run has each of them in its
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 
 from bankrmi.robustness.chaos.recorded import FaultKind
+from bankrmi.robustness.chaos.storms import Direction, Planned, Storm, one_of
 
-__all__ = ["Aim", "Direction", "Planned", "Storm", "Timing", "storms", "timing"]
-
-Choice = TypeVar("Choice")
+__all__ = ["Aim", "Timing", "storms", "timing"]
 
 
 class Aim(Enum):
@@ -36,36 +34,6 @@ class Aim(Enum):
     PEERS = "the other servers and the witness"
     WRITERS = "all clients but the one that only reads"
     OTHERS = "everybody else"
-
-
-class Direction(Enum):
-    """Which way a link is cut or slow."""
-
-    BOTH = "both"
-    THERE = "there"  # What the first end sends does not arrive at the second.
-    BACK = "back"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """One fault: begins `after_ms` into its storm, lasts `for_ms`; of a link if it has a second end."""
-
-    kind: FaultKind
-    aim: Aim
-    second: Aim | None = None
-    direction: Direction = Direction.BOTH
-    after_ms: int
-    for_ms: int
-    late_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storm:
-    """Faults, and for how long the bank is left alone after them."""
-
-    faults: tuple[Planned, ...]
-    calm_ms: int
-    until_in_sync: bool  # The calm begins when all copies are in sync again.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +92,7 @@ def timing(seed: int) -> Timing:
     )
 
 
-def storms(seed: int, *, removals: bool = False) -> Iterator[Storm]:
+def storms(seed: int, *, removals: bool = False) -> Iterator[Storm[Aim]]:
     """Yield storms without end; with `removals`, servers are removed and added, too."""
     chance = random.Random(f"storms/{seed}")
     deck: list[FaultKind] = []
@@ -141,24 +109,24 @@ def storms(seed: int, *, removals: bool = False) -> Iterator[Storm]:
         yield Storm(faults=tuple(faults), calm_ms=calm_ms, until_in_sync=until_in_sync)
 
 
-def _planned(chance: random.Random, kind: FaultKind) -> Planned:
+def _planned(chance: random.Random, kind: FaultKind) -> Planned[Aim]:
     aim, second, direction = Aim.PRIMARY, None, Direction.BOTH
     match kind:
         case FaultKind.KILL:
-            aim = _one_of(chance, _KILLED)
+            aim = one_of(chance, _KILLED)
         case FaultKind.PAUSE:
-            aim = _one_of(chance, _PAUSED)
+            aim = one_of(chance, _PAUSED)
         case FaultKind.STOP:
-            aim = _one_of(chance, _STOPPED)
+            aim = one_of(chance, _STOPPED)
         case FaultKind.WIPE | FaultKind.REMOVE:
             aim = Aim.STANDBY
         case FaultKind.CUT | FaultKind.SLOW:
-            aim, second = _one_of(chance, _LINKS)
+            aim, second = one_of(chance, _LINKS)
             direction = chance.choice((Direction.BOTH, Direction.BOTH, Direction.THERE, Direction.BACK))
         case FaultKind.STRANGERS | FaultKind.RUSH:
             aim = Aim.SERVERS
         case FaultKind.SLOW_DISK:
-            aim = _one_of(chance, _SLOW_DISKS)
+            aim = one_of(chance, _SLOW_DISKS)
         case FaultKind.SWITCHOVER:
             pass
     return Planned(
@@ -175,7 +143,7 @@ def _planned(chance: random.Random, kind: FaultKind) -> Planned:
 # Two faults that mean little by themselves.
 
 
-def _blow_while_nobody_looks(chance: random.Random) -> tuple[Planned, Planned]:
+def _blow_while_nobody_looks(chance: random.Random) -> tuple[Planned[Aim], Planned[Aim]]:
     """A standby hears nothing, and before it is given up, the primary is gone."""
     kind = chance.choice((FaultKind.PAUSE, FaultKind.CUT))
     second = Aim.PRIMARY if kind is FaultKind.CUT else None
@@ -187,7 +155,7 @@ def _blow_while_nobody_looks(chance: random.Random) -> tuple[Planned, Planned]:
     return deaf, gone
 
 
-def _leave_it_alone_with_readers(chance: random.Random) -> tuple[Planned, Planned]:
+def _leave_it_alone_with_readers(chance: random.Random) -> tuple[Planned[Aim], Planned[Aim]]:
     """A primary gets no more updates, then nobody else hears it: who reads there is told old news."""
     after_ms = chance.randint(0, 800)
     for_ms = chance.randint(2000, 3500)
@@ -201,10 +169,6 @@ def _leave_it_alone_with_readers(chance: random.Random) -> tuple[Planned, Planne
 
 
 _PLOTS = (_blow_while_nobody_looks, _leave_it_alone_with_readers)
-
-
-def _one_of(chance: random.Random, weights: Mapping[Choice, int]) -> Choice:
-    return chance.choices(list(weights), list(weights.values()))[0]
 
 
 def _length_ms(chance: random.Random) -> int:

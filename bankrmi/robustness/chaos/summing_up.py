@@ -138,8 +138,8 @@ class RunJudge(Protocol):
         """Hold them against the copies that are evidence."""
 
 
-class BankJudge:
-    """The judge of a bank's accounts."""
+class ReaderOfAccounts:
+    """What judges of accounts have in common, wherever those are kept: what clients have written down."""
 
     def __init__(self) -> None:
         self._opening: Mapping[int, int] = {}
@@ -149,6 +149,10 @@ class BankJudge:
         history = read_history([facts.directory / "history"])
         self._opening = history.header.opening
         return history.calls
+
+
+class BankJudge(ReaderOfAccounts):
+    """The judge of a bank's accounts."""
 
     def judged(self, facts: RunFacts, calls: Sequence[HistoryCall]) -> Judged:
         """Hold them against the copies that are evidence."""

@@ -19,10 +19,9 @@ from bankrmi.bank.accounts import fingerprint
 from bankrmi.bank.forms import DEPOSIT, WITHDRAW, Form, accounts_of
 from bankrmi.bank.outcomes import is_done
 from bankrmi.replication.record import CANCELLED, Position, Record, chained, unpacked
-from bankrmi.robustness.chaos.summing_up import Judged, RunFacts
+from bankrmi.robustness.chaos.summing_up import Judged, ReaderOfAccounts, RunFacts
 from bankrmi.robustness.checker.answers import AnswerCheck, Became
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, OperationResult
-from bankrmi.robustness.checker.history_file import read_history
 from bankrmi.robustness.checker.replay import Replay
 from bankrmi.robustness.checker.sentences import Sentences, Violations, request_in_words
 from bankrmi.robustness.checker.verdict import check_values
@@ -51,17 +50,8 @@ class EngineVerdict:
     unknown: Mapping[Became, int]
 
 
-class EngineJudge:
+class EngineJudge(ReaderOfAccounts):
     """The judge of a run on a database (see `chaos.summing_up.RunJudge`)."""
-
-    def __init__(self) -> None:
-        self._opening: Mapping[int, int] = {}
-
-    def calls(self, facts: RunFacts) -> Sequence[HistoryCall]:
-        """Return all calls of all clients."""
-        history = read_history([facts.directory / "history"])
-        self._opening = history.header.opening
-        return history.calls
 
     def judged(self, facts: RunFacts, calls: Sequence[HistoryCall]) -> Judged:
         """Hold them against the members of the database that are evidence."""

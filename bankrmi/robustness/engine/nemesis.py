@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, assert_never
 
@@ -24,8 +24,9 @@ from bankrmi.robustness.chaos.crowds import Crowds
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.nemesis import ways_between
 from bankrmi.robustness.chaos.recorded import FaultKind
+from bankrmi.robustness.chaos.storms import Planned, pass_through, until
 from bankrmi.robustness.engine.bank import EngineBank, EngineSituation
-from bankrmi.robustness.engine.schedule import EngineAim, EngineFault, engine_storms
+from bankrmi.robustness.engine.schedule import EngineAim, engine_storms
 
 __all__ = ["EngineNemesis"]
 
@@ -56,7 +57,7 @@ class EngineNemesis:
         """Go on until cancelled; everything is taken back then."""
         looking = asyncio.create_task(self._look_again_and_again())
         try:
-            await self._rage()
+            await pass_through(self._storms, self._carry_out, self._whole_again)
         finally:
             looking.cancel()
 
@@ -66,20 +67,11 @@ class EngineNemesis:
             await asyncio.to_thread(self._bank.look_at_databases)
             await asyncio.sleep(_LOOK_S)
 
-    async def _rage(self) -> None:
-        for storm in self._storms:
-            async with asyncio.TaskGroup() as group:
-                for fault in storm.faults:
-                    group.create_task(self._carry_out(fault))
-            if storm.until_in_sync:
-                await self._whole_again()
-            await asyncio.sleep(storm.calm_ms / 1000)
-
     async def _whole_again(self) -> None:
-        for _ in range(int(_CALM_AT_MOST_S / _BETWEEN_LOOKS_S)):
-            if await asyncio.to_thread(self._bank.is_whole):
-                return
-            await asyncio.sleep(_BETWEEN_LOOKS_S)
+        def looked() -> Awaitable[bool]:
+            return asyncio.to_thread(self._bank.is_whole)
+
+        await until(looked, looks_every_s=_BETWEEN_LOOKS_S, at_most_s=_CALM_AT_MOST_S)
 
     async def settle(self) -> None:
         """After the rage: there is nothing that would have to be undone."""
@@ -91,7 +83,7 @@ class EngineNemesis:
         else:
             self._bank.start(name)
 
-    async def _carry_out(self, fault: EngineFault) -> None:
+    async def _carry_out(self, fault: Planned[EngineAim]) -> None:
         await asyncio.sleep(fault.after_ms / 1000)
         situation = await asyncio.to_thread(self._bank.situation)
         match fault.kind:
@@ -148,7 +140,10 @@ class EngineNemesis:
                 assert_never(aim)
 
     async def _each(
-        self, fault: EngineFault, situation: EngineSituation, hit: Callable[[str, EngineFault, str], Any]
+        self,
+        fault: Planned[EngineAim],
+        situation: EngineSituation,
+        hit: Callable[[str, Planned[EngineAim], str], Any],
     ) -> None:
         victims = [name for name in self._aimed(fault.aim, situation) if self._is_up(name)]
         await asyncio.gather(*(hit(name, fault, self._role(name, situation)) for name in victims))
@@ -173,7 +168,7 @@ class EngineNemesis:
             self._down.discard(name)
             self.start(name)
 
-    async def _kill(self, name: str, fault: EngineFault, was: str) -> None:
+    async def _kill(self, name: str, fault: Planned[EngineAim], was: str) -> None:
         with self._faults.fault(FaultKind.KILL, name, was=was, note=_PARTS.get(fault.aim, "")):
             if fault.aim is EngineAim.POSTGRESQL:
                 signal_all(self._bank.of_postgresql(name), signal.SIGKILL)  # Patroni sees to the rest.
@@ -193,7 +188,7 @@ class EngineNemesis:
         finally:
             held.unlink(missing_ok=True)
 
-    async def _pause(self, name: str, fault: EngineFault, was: str) -> None:
+    async def _pause(self, name: str, fault: Planned[EngineAim], was: str) -> None:
         with self._faults.fault(FaultKind.PAUSE, name, was=was, note=_PARTS.get(fault.aim, "")):
             self._paused.add(name)
             self._stand_still(name, fault.aim)
@@ -224,7 +219,7 @@ class EngineNemesis:
         elif self._processes.is_paused(name):
             self._processes.resume(name)
 
-    async def _stop(self, name: str, fault: EngineFault, was: str) -> None:
+    async def _stop(self, name: str, fault: Planned[EngineAim], was: str) -> None:
         with self._faults.fault(FaultKind.STOP, name, was=was):
             async with self._downtime(name):
                 self._processes.ask_to_end(name, signal.SIGTERM)
@@ -235,14 +230,14 @@ class EngineNemesis:
                 await asyncio.sleep(fault.for_ms / 1000)
 
     async def _until_gone(self, name: str) -> None:
-        for _ in range(round(_LEAVE_AT_MOST_S / _TICK_S)):
-            if not self._processes.is_alive(name):
-                return
-            await asyncio.sleep(_TICK_S)
+        async def is_gone() -> bool:
+            return not self._processes.is_alive(name)
+
+        await until(is_gone, looks_every_s=_TICK_S, at_most_s=_LEAVE_AT_MOST_S)
 
     # -- links -----------------------------------------------------------------------------------
 
-    async def _hinder(self, fault: EngineFault, situation: EngineSituation) -> None:
+    async def _hinder(self, fault: Planned[EngineAim], situation: EngineSituation) -> None:
         links = self._links(fault, situation)
         ways = [way for one, other in links for way in ways_between(one, other, fault.direction)]
         with ExitStack() as held:
@@ -257,7 +252,7 @@ class EngineNemesis:
                     one_of_them["note"] = how
             await asyncio.sleep(fault.for_ms / 1000 if links else 0)
 
-    def _links(self, fault: EngineFault, situation: EngineSituation) -> Sequence[Way]:
+    def _links(self, fault: Planned[EngineAim], situation: EngineSituation) -> Sequence[Way]:
         assert fault.second is not None
         ones, others = self._aimed(fault.aim, situation), self._aimed(fault.second, situation)
         links = [(one, other) for one in ones for other in others if one != other]
@@ -265,7 +260,7 @@ class EngineNemesis:
             return links
         return [link for link in links if not set(link) <= {*DATABASES} and not set(link) <= {*ETCD_MEMBERS}]
 
-    def _noted(self, link: Way, fault: EngineFault, situation: EngineSituation) -> Any:
+    def _noted(self, link: Way, fault: Planned[EngineAim], situation: EngineSituation) -> Any:
         ways = ways_between(*link, fault.direction)
         target, toward = ways[0]
         was = self._role(target, situation)

@@ -11,18 +11,15 @@ Rule 3: many faults are longer than Patroni's `ttl`: only then somebody else lea
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 
 from bankrmi.patroni.members import DatabaseTiming
 from bankrmi.robustness.chaos.recorded import FaultKind
-from bankrmi.robustness.chaos.schedule import Direction
+from bankrmi.robustness.chaos.storms import Direction, Planned, Storm, one_of
 
-__all__ = ["EngineAim", "EngineFault", "EngineStorm", "EngineTiming", "engine_storms", "engine_timing"]
-
-Choice = TypeVar("Choice")
+__all__ = ["EngineAim", "EngineTiming", "engine_storms", "engine_timing"]
 
 
 class EngineAim(Enum):
@@ -41,28 +38,6 @@ class EngineAim(Enum):
     CLIENT = "a client"
     CLIENTS = "all clients"
     PEERS = "the standby and all members of etcd"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineFault:
-    """One fault: begins `after_ms` into its storm, lasts `for_ms`; of a link if it has a second end."""
-
-    kind: FaultKind
-    aim: EngineAim
-    second: EngineAim | None = None
-    direction: Direction = Direction.BOTH
-    after_ms: int
-    for_ms: int
-    late_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineStorm:
-    """Faults, and for how long all is left alone after them."""
-
-    faults: tuple[EngineFault, ...]
-    calm_ms: int
-    until_in_sync: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +107,7 @@ def engine_timing(seed: int) -> EngineTiming:
     )
 
 
-def engine_storms(seed: int) -> Iterator[EngineStorm]:
+def engine_storms(seed: int) -> Iterator[Storm[EngineAim]]:
     """Yield storms without end."""
     chance = random.Random(f"engine storms/{seed}")
     deck: list[FaultKind] = []
@@ -144,26 +119,26 @@ def engine_storms(seed: int) -> Iterator[EngineStorm]:
                 chance.shuffle(deck)
             faults.append(_fault(chance, deck.pop()))
         faults.sort(key=lambda fault: fault.after_ms)
-        yield EngineStorm(
+        yield Storm(
             faults=tuple(faults), calm_ms=chance.randint(200, 1500), until_in_sync=chance.random() < 0.7
         )
 
 
-def _fault(chance: random.Random, kind: FaultKind) -> EngineFault:
+def _fault(chance: random.Random, kind: FaultKind) -> Planned[EngineAim]:
     aim, second, direction = EngineAim.PRIMARY, None, Direction.BOTH
     match kind:
         case FaultKind.KILL:
-            aim = _one_of(chance, _KILLED)
+            aim = one_of(chance, _KILLED)
         case FaultKind.PAUSE:
-            aim = _one_of(chance, _PAUSED)
+            aim = one_of(chance, _PAUSED)
         case FaultKind.CUT | FaultKind.SLOW:
-            aim, second = _one_of(chance, _LINKS)
+            aim, second = one_of(chance, _LINKS)
             direction = chance.choice((Direction.BOTH, Direction.BOTH, Direction.THERE, Direction.BACK))
         case FaultKind.STOP:
             aim = chance.choice((EngineAim.SERVER, EngineAim.PRIMARY))
         case FaultKind.RUSH:
             aim = EngineAim.SERVERS
-    return EngineFault(
+    return Planned(
         kind=kind,
         aim=aim,
         second=second,
@@ -174,16 +149,16 @@ def _fault(chance: random.Random, kind: FaultKind) -> EngineFault:
     )
 
 
-def _deposed_unawares(chance: random.Random) -> tuple[EngineFault, EngineFault]:
+def _deposed_unawares(chance: random.Random) -> tuple[Planned[EngineAim], Planned[EngineAim]]:
     """PostgreSQL's Patroni stands still, so nobody tells it that another leads; then servers find both."""
     after_ms = chance.randint(0, 800)
-    asleep = EngineFault(
+    asleep = Planned(
         kind=FaultKind.PAUSE,
         aim=EngineAim.PATRONI,
         after_ms=after_ms,
         for_ms=chance.randint(7000, 12_000),
     )
-    cut = EngineFault(
+    cut = Planned(
         kind=FaultKind.CUT,
         aim=EngineAim.SERVER,
         second=EngineAim.PRIMARY,
@@ -191,10 +166,6 @@ def _deposed_unawares(chance: random.Random) -> tuple[EngineFault, EngineFault]:
         for_ms=chance.randint(500, 4000),
     )
     return asleep, cut
-
-
-def _one_of(chance: random.Random, weights: Mapping[Choice, int]) -> Choice:
-    return chance.choices(list(weights), list(weights.values()))[0]
 
 
 def _length_ms(chance: random.Random) -> int:

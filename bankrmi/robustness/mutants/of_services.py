@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import apsw
@@ -106,24 +107,23 @@ def _always(_: Step) -> bool:
     return True
 
 
+_of_a_class = partial(Mutant, workload_of=made_up_workload, duration_ms=DURATION_MS)
+_of_a_pair = partial(Mutant, workload_of=made_up_pair_workload, duration_ms=DURATION_MS)
+
 MUTANTS = (
-    Mutant(
+    _of_a_class(
         name="exception-changes-the-state",
         rule="S2",
         goes_wrong="a call is refused, and half of what it did stays, where it was decided and nowhere else",
         patches=(Patch(machine, "_ROLL_BACK", "SELECT 1"),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="undo-forgets-a-table",
         rule="S1",
         goes_wrong="a deposed primary takes back what it had alone, but for one table that it had changed",
         patches=(Patch(machine, "take_back", _take_back_all_but_a_table),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_pair(
         name="inner-change-survives-an-exception",
         rule="S8",
         goes_wrong="a call is refused, and what another service had done for it stays",
@@ -131,42 +131,32 @@ MUTANTS = (
             Patch(Runner, "run", _run_and_keep),
             Patch(ServiceMachine, "_outcome", _outcome_but_for_inner_calls),
         ),
-        workload_of=made_up_pair_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_pair(
         name="inner-exception-changes-the-state",
         rule="S8",
         goes_wrong="what another service has raised is caught, and half of what it did stays",
         patches=(Patch(inner_calls, "_ROLL_BACK", "SELECT 1"),),
-        workload_of=made_up_pair_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_pair(
         name="undo-forgets-a-service",
         rule="S8",
         goes_wrong="a deposed primary takes back what it had alone, but not in the tables of another service",
         patches=(Patch(machine, "take_back", _take_back_one_service),),
-        workload_of=made_up_pair_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="record-no-undo",
         rule="S1",
         goes_wrong="what a call changed is recorded before it has changed anything, and is never taken back",
         patches=(Patch(Recorder, "changes", _no_changes),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="read-the-clock-in-an-update",
         rule="S3",
         goes_wrong="each copy writes down its own time, and they are copies no more",
         patches=(Patch(running, "Given", _by_the_clock),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="tell-a-result-before-it-is-durable",
         rule="A1",
         goes_wrong="what a method returned is told before it is on any disk, and the power goes",
@@ -174,47 +164,35 @@ MUTANTS = (
             Patch(Step, "durable_tip", property(_what_is_written)),
             Patch(Step, "answer_when_durable", Step.answer),
         ),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="query-what-is-not-acknowledged",
         rule="R4",
         goes_wrong="a query shows what an update has changed that nobody else has yet, and nobody ever will",
         patches=(Patch(ServiceMachine, "changed_at", _never_changed),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="migrate-twice",
         rule="S6",
         goes_wrong="a migration that is proposed once more is done once more, on what the first one has left",
         patches=(Patch(machine, "_check_version", _whatever_its_version),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="migration-is-not-taken-back",
         rule="S7",
         goes_wrong="a deposed primary is of the version before again, and its tables are of the next one",
         patches=(Patch(machine, "put_tables_back", _leave_the_tables),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="follow-beyond-the-code",
         rule="S5",
         goes_wrong="a server with older code takes a migration, and what comes after, and knows neither",
         patches=(Patch(following, "_knows", _knows_everything),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
-    Mutant(
+    _of_a_class(
         name="answer-beyond-the-code",
         rule="S5",
         goes_wrong="a server leads that has to migrate first, and says meanwhile that no method is there",
         patches=(Patch(Step, "runs_its_state", property(_always)),),
-        workload_of=made_up_workload,
-        duration_ms=DURATION_MS,
     ),
 )

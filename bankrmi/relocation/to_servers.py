@@ -144,9 +144,10 @@ def move_to_servers(
 def cancel_to_servers(configuration: Configuration, url: str, server: str, *, force: bool = False) -> None:
     """Have the database keep the bank after all, unless it is open at the servers.
 
-    What an interrupted try has left at `server` is taken away.
-    `force`: whatever the servers say, or if they say nothing: on the operator's word that nobody used it
-    there.
+    What an interrupted try has left at `server` is taken away: no view has ever named it.
+
+    `force`: whatever the servers say, or if they say nothing, on the operator's word that nobody used it
+    there. For a word alone nothing is taken away.
     """
     with MovingDatabase(url, configuration.service) as database:
         row = _there(database)
@@ -163,7 +164,6 @@ def cancel_to_servers(configuration: Configuration, url: str, server: str, *, fo
                     f"the bank is open at the servers (epoch {view.epoch}): nothing was changed. "
                     "`bankrmi migrate --to` brings it to a database"
                 )
-
             take_away(configuration.data_dir / server, successor)
 
         database.reinstate(successor, check)

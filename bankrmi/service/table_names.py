@@ -51,6 +51,9 @@ _NO_ALIAS = frozenset(
 _CONFLICTS = frozenset({"OR", "REPLACE", "ROLLBACK", "ABORT", "FAIL", "IGNORE"})
 _SKIPPED = frozenset({"IF", "NOT", "EXISTS"})
 
+_REMEMBERED_AT_MOST = 2048
+"""Characters: a longer statement is read each time, for its length may be a caller's doing."""
+
 
 class _Token(NamedTuple):
     kind: str
@@ -94,9 +97,13 @@ def as_written(service: str, sentence: str) -> str:
     return sentence.replace(f"{service}.", "") if service else sentence
 
 
-@lru_cache(maxsize=2048)
 def renamed(statement: str, service: str) -> str:
     """Return a statement of a service as the database is asked it."""
+    read = _remembered if len(statement) <= _REMEMBERED_AT_MOST else _renamed
+    return read(statement, service)
+
+
+def _renamed(statement: str, service: str) -> str:
     tokens = [_Token(str(found.lastgroup), found[0]) for found in _TOKEN.finditer(statement)]
     places = [place for place, token in enumerate(tokens) if token.kind != "space"]
     found = _Reader([tokens[place] for place in places]).names()
@@ -105,6 +112,9 @@ def renamed(statement: str, service: str) -> str:
         name = f"{service}.{token.written}".replace('"', '""')
         tokens[places[place]] = _Token("quoted", f'"{name}"')
     return "".join(token.text for token in tokens)
+
+
+_remembered = lru_cache(maxsize=1024)(_renamed)
 
 
 class _Frame:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bankrmi.service import table_names
 from bankrmi.service.table_names import as_written, its, renamed
 from bankrmi.service.tables import Doing, ServiceTables
 from bankrmi.storage.database import open_in_memory
@@ -140,3 +141,12 @@ def test_capitals_are_the_same_to_sql() -> None:
     assert renamed("select Item.Name from ITEM", "o") == 'select "o.Item".Name from "o.ITEM"'
     assert its("orders", ["orders"])("Orders.item")
     assert not its("", ["orders"])("ORDERS.item")
+
+
+def test_how_much_is_remembered_of_statements_has_a_bound() -> None:
+    """A class may put what a caller says into its statement."""
+    long = "SELECT * FROM item WHERE name IN (" + ", ".join(["'x'"] * 1000) + ")"
+    before = table_names._remembered.cache_info().currsize
+    assert renamed(long, "o").startswith('SELECT * FROM "o.item"')
+    assert table_names._remembered.cache_info().currsize == before
+    assert (table_names._remembered.cache_info().maxsize or 0) * table_names._REMEMBERED_AT_MOST < 1 << 22

@@ -7,7 +7,7 @@ Assumption: a standby takes about as long for a call as the primary did.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -43,8 +43,15 @@ class CallCosts:
 class MeasuredService(ServiceMachine):
     """One copy of a service, whose calls are measured where they are decided."""
 
-    def __init__(self, services: Description | ServedServices, costs: CallCosts, *, limit_ms: float) -> None:
-        super().__init__(services, limit_ms=limit_ms)
+    def __init__(
+        self,
+        services: Description | ServedServices,
+        costs: CallCosts,
+        *,
+        limit_ms: float,
+        ledger: Mapping[int, int] | None = None,
+    ) -> None:
+        super().__init__(services, limit_ms=limit_ms, ledger=ledger)
         self._costs = costs
         self._budget = LineBudget(_BURST, _EVERY_SECONDS)
 

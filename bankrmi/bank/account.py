@@ -1,9 +1,9 @@
 """The bank as a class that is served, as any other: `bankrmi.Account`.
 
-Alone it is the bank: with a state machine, a remote object and clients of its own (`served_alone`), which decide
-the same, in the same words (ADR 52). What stands in the methods below is run where it is not alone: beside
-other services of a pair, which call it in their own updates, and where somebody inherits from it. Then its
-state is in tables, and action ids count for each account (as with `engine`).
+Alone it is the bank: with a state machine, a remote object and clients of its own (`served_alone`), which
+decide the same, in the same words (ADR 52). What stands in the methods below is run where it is not alone:
+beside other services of a pair, which call it in their own updates, and where somebody inherits from it. Then
+its state is in tables, and action ids count for each account (as with `engine`).
 
 Rule 1: what it decides, and what it says of that, is what `accounts` decides (tests hold the two together).
 Rule 2: what has the wrong form is refused in the words of `operations`, before anything is recorded.
@@ -60,6 +60,7 @@ class Account(Service):
         remote_object="bankrmi.server.account:AccountObject",
         client="bankrmi.client.account_client:AccountClient",
         async_client="bankrmi.client.async_account_client:AsyncAccountClient",
+        noted_as=None,
     )
 
     def create(self, ledger: Mapping[int, int] | None = None) -> None:
@@ -69,9 +70,10 @@ class Account(Service):
             " balance INTEGER NOT NULL CHECK (balance >= 0), action_id INTEGER NOT NULL) STRICT"
         )
         self.db.execute(
-            "CREATE TABLE entry (account INTEGER NOT NULL, action_id INTEGER NOT NULL, time_us INTEGER NOT NULL,"
-            " request_id TEXT NOT NULL, kind TEXT NOT NULL, amount INTEGER, paid_by INTEGER, paid_to INTEGER,"
-            " balance INTEGER NOT NULL, PRIMARY KEY (account, action_id)) STRICT, WITHOUT ROWID"
+            "CREATE TABLE entry (account INTEGER NOT NULL, action_id INTEGER NOT NULL,"
+            " time_us INTEGER NOT NULL, request_id TEXT NOT NULL, kind TEXT NOT NULL, amount INTEGER,"
+            " paid_by INTEGER, paid_to INTEGER, balance INTEGER NOT NULL,"
+            " PRIMARY KEY (account, action_id)) STRICT, WITHOUT ROWID"
         )
         self.db.executemany("INSERT INTO account VALUES (?, ?, 0)", sorted((ledger or {}).items()))
 
@@ -111,9 +113,7 @@ class Account(Service):
         if amount > LARGEST - there:  # What the other one has is not told.
             raise declined(to_account, (TOO_LARGE, None), payers_id, to=to_account)
         self._enter("transfer", to_account, there + amount, payees_id + 1, amount, paid_by=from_account)
-        return self._enter(
-            "transfer", from_account, has - amount, payers_id + 1, amount, paid_to=to_account
-        )
+        return self._enter("transfer", from_account, has - amount, payers_id + 1, amount, paid_to=to_account)
 
     @update(raises=[AccountExists])
     def open_account(self, account: AccountId) -> Receipt:

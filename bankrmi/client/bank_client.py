@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from bankrmi.bank.operations import Receipt
 from bankrmi.bank.statements import Statement, Total
 from bankrmi.client.blocking_client import BlockingClient
-from bankrmi.client.finding import service_called, what_to_connect
+from bankrmi.client.finding import served_alone, service_called, what_to_connect
 from bankrmi.client.requests import (
     Operation,
     asked_balance,
@@ -86,8 +86,12 @@ def connect(  # type: ignore[misc]  # By position it is the first, by name the s
         return BankClient(found, timeout=timeout, on_waiting=on_waiting)
     from bankrmi.client.service_client import ServiceClient  # It loads what a bank's has no use for.
     from bankrmi.service.declaring import described
+    from bankrmi.service.served_alone import load_part
 
-    return ServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting, service=called)
+    description = described(kind)
+    alone = served_alone(found, description, service)
+    make: Callable[..., Any] = ServiceClient if alone is None else load_part(alone.client)
+    return make(description, found, timeout=timeout, on_waiting=on_waiting, service=called)
 
 
 class BankClient(BlockingClient):

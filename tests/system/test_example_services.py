@@ -31,6 +31,7 @@ from shop import Order, Shop, SoldOut
 from tests.pages import ROOT
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.ports import own_addresses
+from tests.system.use_of_account import use
 
 EXAMPLES = ROOT / "examples"
 SEVERAL = Path(__file__).with_name("test_several_services.py")
@@ -156,6 +157,7 @@ def test_what_is_sold_is_paid_for_once_though_the_primary_is_killed(tmp_path: Pa
         bankrmi.connect(bankrmi.Account, cluster.config, timeout=DEADLINE_S) as bank,
         bankrmi.connect(Market, cluster.config, timeout=DEADLINE_S) as market,
     ):
+        use(bank)
         opened = bank.total().total
         assert bank.balance(10).balance == cluster.ledger[10], "it has opened with the ledger"
         market.stock("mug", 90, 1000)

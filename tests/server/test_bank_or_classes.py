@@ -72,7 +72,7 @@ def started(folder: Path, serves: str) -> dict[int, int]:
         rows = machine.export()
         held = dict(rows) if serves == ALONE else {row[1]: row[2] for row in rows if "account" in row[0]}
         journal.close(writes=False)
-        return held  # type: ignore[return-value]
+        return held
     finally:
         directory.release()
 

@@ -37,7 +37,7 @@ from bankrmi.storage.migration import waits_for_migration
 from bankrmi.storage.place import Place, make_private
 from bankrmi.storage.state_machine import StateMachine
 
-__all__ = ["DATABASE", "DataDirectory"]
+__all__ = ["DATABASE", "DataDirectory", "ledger_of"]
 
 log = structlog.get_logger("bankrmi.server")
 
@@ -59,7 +59,7 @@ class DataDirectory:
         self.call_costs = CallCosts()
         """Of a class."""
         self._limit_ms = min(LIMIT_MS, GROUP_SHARE * configuration.checkpoint_timeout_ms)
-        self.ledger = _ledger(configuration, self._services) if self._services.takes_ledger else None
+        self.ledger = ledger_of(configuration, self._services)
         settings = configuration.journal
         self._behind = _behind(configuration, self._services)
         self._keeping = Keeping(
@@ -157,8 +157,11 @@ class DataDirectory:
                 )
 
 
-def _ledger(configuration: Configuration, services: ServedServices) -> OpeningLedger:
-    """Return the ledger file; where classes open with it, that of the usual name need not be there."""
+def ledger_of(configuration: Configuration, services: ServedServices) -> OpeningLedger | None:
+    """Return the ledger file, if it is opened with; where classes do, that of the usual name need not be
+    there."""
+    if not services.takes_ledger:
+        return None
     if services.served_alone is not None:
         return OpeningLedger(configuration.ledger)
     usual = configuration.path.parent / ConfigSettings.model_fields["ledger"].default

@@ -57,12 +57,20 @@ class OpeningLedger:
         self._unknown: dict[str, Any] | None = None
         self._task: asyncio.Task[None] | None = None
 
+    def balances(self) -> dict[int, int]:
+        """Return what a bank would open with; raises ConfigurationError."""
+        return {} if self._is_missing else read_ledger(self._path)
+
+    @property
+    def _is_missing(self) -> bool:
+        return self._may_be_missing and self._look() is None
+
     def read(self, notes: Notes) -> dict[int, int]:
         """Return what a bank opens with, and note which file it was; raises ConfigurationError."""
-        if self._may_be_missing and self._look() is None:
+        if self._is_missing:
             log.info("there is no ledger: this begins without an account", ledger=str(self._path))
             return {}
-        balances = read_ledger(self._path)
+        balances = self.balances()
         found = self._look()
         if found is not None:
             opened = {_OPENED: fingerprint(balances).hex()} if self._of_classes else {}

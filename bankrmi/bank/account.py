@@ -41,6 +41,7 @@ AccountId = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(check_accoun
 Amount = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(check_amount)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
+_LARGEST_TOLD = 2**64 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -135,14 +136,20 @@ class Account(Service):
         self.db.execute("DELETE FROM account WHERE id = ?", (account,))
         return receipt
 
-    @query
+    @query(raises=[OverflowError])
     def total(self) -> Total:
-        """Return what all accounts hold together; looked up account by account where it is not alone."""
+        """Return what all accounts hold together.
+
+        Where it is not alone, that is added up account by account, and told up to 2^64-1.
+        """
         rows = self.db.execute(  # In two halves: SQLite's own sums end at 2^63-1.
             "SELECT coalesce(sum(balance >> 32), 0), coalesce(sum(balance & 4294967295), 0) FROM account"
         )
         [(high, low)] = rows.fetchall()
-        return Total(total=(high << 32) + low, action_id=None)
+        total = (high << 32) + low
+        if total > _LARGEST_TOLD:
+            raise OverflowError("all accounts hold over 2^64-1 together, more than can be told here")
+        return Total(total=total, action_id=None)
 
     @query(raises=[InvalidRequest])
     def statement(self, account: AccountId, *, since: Count = 0, limit: Count = 100) -> Statement:

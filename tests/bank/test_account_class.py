@@ -30,6 +30,7 @@ from bankrmi.client.account_client import AccountClient
 from bankrmi.client.async_account_client import AsyncAccountClient
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.service import ServedServices, Service, ServiceMachine, described, update
+from bankrmi.service.calls import Raised
 from bankrmi.service.served_alone import load_part
 from bankrmi.storage.database import open_in_memory
 from tests.service.pairs import Pair
@@ -43,10 +44,11 @@ def bank(tmp_path: Path) -> Iterator[Pair]:
         yield pair
 
 
-def an_operation(chance: random.Random) -> Operation:
-    """One of few accounts, so that there is none, or none yet; amounts at both ends."""
+def an_operation(chance: random.Random, own: Accounts) -> Operation:
+    """One of few accounts, so that there is none, or none yet; amounts at both ends, and at all there is."""
     payer, payee = chance.sample(range(4), 2)
-    amount = chance.choice([0, 1, 1, 2, 3, LARGEST - 1, LARGEST])
+    held = own.read(payer) or 0
+    amount = chance.choice([0, 1, 1, 2, 3, held, min(held + 1, LARGEST), LARGEST - held, LARGEST])
     operations: list[Operation] = [
         OpenAccount(payer),
         CloseAccount(payer),
@@ -64,7 +66,7 @@ def test_it_decides_what_our_own_bank_does_in_its_words(bank: Pair) -> None:
     seen: set[tuple[str, str]] = set()
     entries: dict[int, list[Entry]] = {account: [] for account in range(4)}
     for action_id in range(1, 301):
-        operation = an_operation(chance)
+        operation = an_operation(chance, own)
         form = form_of(operation)
         [outcome] = own.apply([form], action_id)
         method, *args = operation.to_wire()
@@ -84,7 +86,15 @@ def test_it_decides_what_our_own_bank_does_in_its_words(bank: Pair) -> None:
             assert {**raised.values[1], "action_id": 0} == error.details, operation
     assert len(seen) == 15  # Each operation is done, and declined for each reason that it can have.
     assert {row[1]: row[2] for row in bank.first.state() if row[0] == "account"} == dict(own.export())
-    assert bank.first.ask("total")["total"] == own.read(TOTAL)
+    assert own.read(TOTAL) >= 1 << 64, "more than can be told"
+    with pytest.raises(Raised, match="hold over 2"):
+        bank.first.ask("total")
+    for account in (0, 1):
+        receipt = bank.first.ask("balance", account)
+        bank("withdraw", account, receipt["balance"])
+        entries[account].append(("withdraw", receipt["balance"], None, None, 0))
+        own.apply([form_of(Withdraw(account, receipt["balance"]))], 1000)
+    assert bank.first.ask("total")["total"] == own.read(TOTAL) > 0
     for account, expected in entries.items():
         statement = bank.first.ask("statement", account)
         told = statement["entries"]

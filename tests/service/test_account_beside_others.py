@@ -46,7 +46,9 @@ def test_goods_and_money_change_hands_in_one_record_or_not_at_all(both: Pair) ->
     [paid] = both.first.ask("statement", TILL, *[])["entries"][-1:]
     assert (paid["kind"], paid["paid_by"], paid["balance"]) == ("transfer", 2, 270)
     [row] = [row for row in both.first.state() if row[0] == "entry" and row[1:3] == (2, 3)]
-    assert row[4] == paid["request_id"], "the request is that of the order"
+    assert row[4] == paid["request_id"]
+    sold = [record for record in both.first.journal.records(before, 1) if record.action_id == before + 1]
+    assert [f"{one.session}:{one.sequence}" for one in sold] == [row[4]], "the request is that of the order"
 
 
 def use_market(chance: random.Random, services: Any) -> Calls:

@@ -228,12 +228,8 @@ class ServiceMachine:
             return outcomes
         outcome, tables = self._outcome(call, action_id, moment, limited=False)
         if outcomes != [outcome]:
-            what = f"{self._services.in_words(call.method)} at action id {action_id}"
             where = f"table {', '.join(tables)}" if tables else "no table"
-            raise BrokenInvariant(
-                f"{what} comes out differently here, where it changed {where}: "
-                "it goes by something that is not the same on every copy"
-            )
+            raise self._differs(call, action_id, f"it changed {where}")
         return outcomes
 
     def _outcome(
@@ -308,9 +304,9 @@ class ServiceMachine:
     def _differs(self, call: Called, action_id: int, what: str) -> BrokenInvariant:
         where = f"{self._services.in_words(call.method)} at action id {action_id}"
         return BrokenInvariant(
-            f"{where} comes out differently here ({what}): it goes by something "
-            "that is not the same on every "
-            "copy, or the module is another one"
+            f"{where} comes out differently here ({what}): it goes by something that is not the same on "
+            "every copy, or the module is another one; once it is mended on all servers, start this one "
+            "with an empty data directory"
         )
 
     def _migrate(self, service: str, target: int, moment: Moment, limit_ms: float) -> dict[str, str]:

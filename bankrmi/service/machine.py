@@ -42,7 +42,14 @@ from bankrmi.service.before import (
     tables_are_kept,
 )
 from bankrmi.service.calls import RAISED, Called, Raised, called, done, result_of, shown
-from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest_of, take_back
+from bankrmi.service.changes import (
+    UNDO_TABLE,
+    Recorder,
+    changed_tables,
+    digest_of,
+    table_at_its_end,
+    take_back,
+)
 from bankrmi.service.declaring import Description, migration_name
 from bankrmi.service.running import Runner
 from bankrmi.service.served_services import ServedServices, qualified
@@ -242,6 +249,9 @@ class ServiceMachine:
             try:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
+                if limited and (full := table_at_its_end(changes)) is not None:
+                    words = f"a key of {full} would be the largest number that there is: none could follow it"
+                    raise Raised("OverflowError", "builtins", words, None)
             except Raised as raised:
                 self.heard(call, raised)
                 if (

@@ -67,8 +67,9 @@ class Account(Service):
     def create(self, ledger: Mapping[int, int] | None = None) -> None:
         """Have the accounts of the ledger file."""
         self.db.execute(
-            "CREATE TABLE account (id INTEGER PRIMARY KEY NOT NULL,"
-            " balance INTEGER NOT NULL CHECK (balance >= 0), action_id INTEGER NOT NULL) STRICT"
+            "CREATE TABLE account (id INT PRIMARY KEY NOT NULL,"  # No row id: it may be the largest number.
+            " balance INTEGER NOT NULL CHECK (balance >= 0), action_id INTEGER NOT NULL)"
+            " STRICT, WITHOUT ROWID"
         )
         self.db.execute(
             "CREATE TABLE entry (account INTEGER NOT NULL, action_id INTEGER NOT NULL,"

@@ -257,7 +257,7 @@ class ServiceMachine:
             try:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
-                if limited and (full := table_at_its_end(changes)) is not None:
+                if limited and (full := table_at_its_end(database, changes)) is not None:
                     words = f"a key of {full} would be the largest number that there is: none could follow it"
                     raise Raised("OverflowError", "builtins", words, None)
             except Raised as raised:

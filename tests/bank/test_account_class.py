@@ -138,6 +138,16 @@ def test_what_has_the_wrong_form_is_refused_in_the_banks_words_before_it_is_reco
     assert bank.first.journal.tip.action_id == 0
 
 
+def test_the_largest_account_id_is_one_as_well(bank: Pair) -> None:
+    for account in (LARGEST, LARGEST - 1):
+        assert bank("open_account", account)["account"] == account
+    bank("deposit", LARGEST, LARGEST)
+    assert bank("transfer", LARGEST, LARGEST - 1, LARGEST)["balance"] == 0
+    assert bank.first.ask("balance", LARGEST - 1)["balance"] == LARGEST
+    bank("close_account", LARGEST)
+    bank("open_account", LARGEST)
+
+
 def test_nobody_transfers_to_himself_and_a_statement_is_of_a_length_that_can_be_told(bank: Pair) -> None:
     bank("open_account", 1)
     raised = bank.raised("InvalidRequest", "transfer", 1, 1, 5)

@@ -77,8 +77,8 @@ def connect(  # type: ignore[misc]  # By position it is the first, by name the s
 
     Where a class is replicated, and not a bank's accounts, that class comes first: what is returned then has
     its methods (see `service_client`). `service` is its name, where it is served under several. The bank is
-    such a class, too: `bankrmi.Account`, alone or beside others (who knows the name server only, and means one
-    beside others, says its name).
+    such a class, too: `bankrmi.Account`, alone or beside others (who knows the name server only, and means
+    one beside others, says its name).
     """
     kind, found = what_to_connect(
         first, configuration, nameserver, insecure=insecure, certificates=certificates

@@ -3,7 +3,7 @@
 // Rule 1: what is written goes to the console as text. It alone makes values of it: numbers end at 53 bits here.
 // Rule 2: every word of the class, of a caller or of an answer goes in as text, in a place that can hold a long one.
 
-import {make, mark, say} from "./elements.js";
+import {breakable, make, mark, say} from "./elements.js";
 import {counted, listed} from "./wording.js";
 
 const SHORT = 60;
@@ -131,17 +131,19 @@ const short = text => (text.length <= SHORT ? text : `${text.slice(0, SHORT)}…
 /** What the load of classes is made of: how often which method, and with what. */
 export class MethodMix {
   constructor(changed, kinds) {
-    this.rows = kinds.flatMap(kind => kind.methods).map((method, at) => this.#row(method, at, changed));
+    let at = 0;
+    const groups = kinds.map(kind => ({kind, rows: kind.methods.map(method => this.#row(method, at++, changed))}));
+    this.rows = groups.flatMap(group => group.rows);
     this.element = make("fieldset", {class: "mix"}, make("legend", {text: "What they call, how often, with which arguments"}),
       make("div", {class: "mix-row soft", "aria-hidden": "true"}, ...["method", "share", "arguments"].map(text => make("span", {text}))),
-      ...this.rows.map(row => row.element));
+      ...groups.flatMap(group => [kinds.length > 1 ? make("p", {class: "mix-of", text: group.kind.service}) : "", ...group.rows.map(row => row.element)]));
   }
 
   #row(method, at, changed) {
     const share = make("input", {id: `share-${at}`, type: "number", min: 0, step: 1, value: 0, inputmode: "numeric", onchange: changed});
     const written = make("input", {id: `written-${at}`, type: "text", autocomplete: "off", spellcheck: "false", onchange: changed,
       placeholder: method.fields.length ? method.why_not_made_up ? "to be written" : "made up" : "none"});
-    const element = make("div", {class: "mix-row"}, make("code", {text: method.name, title: method.signature}),
+    const element = make("div", {class: "mix-row"}, make("code", {title: method.signature}, ...breakable(method.plain)),
       make("label", {for: `share-${at}`}, make("span", {class: "unseen", text: `Share of ${method.name}`}), share),
       make("label", {for: `written-${at}`}, make("span", {class: "unseen", text: `Arguments of ${method.name}`}), written));
     return {name: method.name, share, written, element};

@@ -198,9 +198,7 @@ def _raised(called: NamedMethod, error: ServiceError) -> dict[str, Any]:
     """Return what came of a call whose method raised an exception."""
     name = foreign(error.details.get("error"), 100)
     declared = any(
-        kind.__qualname__ == name
-        for method in called.description.methods.values()
-        for kind in method.raises
+        kind.__qualname__ == name for method in called.description.methods.values() for kind in method.raises
     )
     return {
         "outcome": "declined",

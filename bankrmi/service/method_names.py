@@ -51,7 +51,9 @@ def find_method(services: ServedServices, written: str) -> NamedMethod:
         known = [one for one in known if one.service == service]
         if not known:
             there = ", ".join(services.called(name) for name, _ in services.each())
-            raise InvalidRequest(f"there is no service {foreign(service, _SHOWN_AT_MOST)!r}: there are {there:.500}")
+            raise InvalidRequest(
+                f"there is no service {foreign(service, _SHOWN_AT_MOST)!r}: there are {there:.500}"
+            )
     found = [one for one in known if one.method.name == plain]
     if not found:
         there = ", ".join(one.name for one in known)

@@ -67,9 +67,9 @@ def test_methods_are_measured_and_what_they_raised_is_said(folder: Path) -> None
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--against", "redis"], "--against is of a bank, and odd_class:Odd is served here"),
+        (["--against", "redis"], "--against is of a bank, and here is served odd_class:Odd"),
         (["--records", "30000"], "--records is of a bank"),
-        (["--rows", "failover"], "Odd has no method 'failover'"),
+        (["--rows", "beside"], "beside is of several services in one pair, and Odd is alone"),
         (["--call", "put(name)"], "is no call with values alone"),
     ],
 )

@@ -1,5 +1,5 @@
-"""The page of two classes in one pair, in a real browser: methods are called by hand and by a load, and are told
-of; and how a class alone is called."""
+"""The page of two classes in one pair, in a real browser: methods are called by hand and by a load, and
+told of; and how a class alone is called."""
 
 from __future__ import annotations
 
@@ -107,9 +107,13 @@ def test_a_call_of_one_service_that_calls_another_is_told_with_the_names_of_both
         desk.says("odd.put('fetched', 2) returned 2")
         desk.call("errands.fetch", name="fetched")
         desk.says("errands.fetch('fetched') returned 1")
-        expect(desk.teller).to_contain_text("What Errands changes of odd within a call is part of the same update.")
+        expect(desk.teller).to_contain_text(
+            "What Errands changes of odd within a call is part of the same update."
+        )
         desk.teller.get_by_role("button", name="again").first.click()
-        expect(desk.teller).to_contain_text(re.compile("The same answer: .*returned 1.* Nothing happened twice"))
+        expect(desk.teller).to_contain_text(
+            re.compile("The same answer: .*returned 1.* Nothing happened twice")
+        )
         desk.call("errands.fetch", name="nobody's")
         desk.says("raised OutOfStock: <i>nobody's</i>. Nothing was changed. The class does not declare that.")
         desk.call("errands.get", name="fetched")

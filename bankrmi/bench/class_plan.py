@@ -149,7 +149,7 @@ def class_plan(
         row, _, part = name.partition(":")
         if row in CLASS_ROWS and shape_called(part) is None:
             checked = _checked_part(row, part, services, skipped, several=several)
-            others.setdefault(row, {}).update(dict.fromkeys([checked] if checked else []))
+            others.setdefault(row, {}).update(dict.fromkeys([checked] if checked else CLASS_ROWS[row].usual))
         else:
             found |= dict.fromkeys(_rows_of(services, name, several=several))
     return ClassPlan(

@@ -32,7 +32,7 @@ def test_every_method_is_measured_with_made_up_arguments_updates_first() -> None
     assert not any(row.startswith("rare") for row in found.rows)
     assert "of 200 draws it takes none" in found.skipped["rare"]
     assert found.skipped["rare"].endswith("write them, --call 'rare(...)'")
-    assert found.other_rows == {"failover": ()}
+    assert found.other_rows == {"failover": ("kill",)}
 
 
 def test_calls_that_are_written_are_measured_alone_unless_rows_are_named() -> None:
@@ -50,11 +50,15 @@ def test_methods_of_several_services_have_its_name_before_theirs_and_other_rows_
     assert found.rows[:1] == ("odd.everything:1x1",)
     assert found.rows[-6:-3] == tuple(f"errands.fetch:{shape}" for shape in ("1x1", "8x1", "32x1"))
     assert found.skipped.keys() == {"odd.rare"}
-    assert found.other_rows == {"across": (), "beside": (), "failover": ()}
+    assert found.other_rows == {"across": (), "beside": (), "failover": ("kill",)}
     assert "on 2 servers; each row calls one of their methods" in found.job
     assert plan_of_two(["errands"]).rows == plan_of_two(["fetch", "errands.get"]).rows
     written = plan_of_two(["beside:put", "across:fetch", "failover:stop", "failover"], 'put("a")')
-    assert written.other_rows == {"beside": ("odd.put",), "across": ("errands.fetch",), "failover": ("stop",)}
+    assert written.other_rows == {
+        "beside": ("odd.put",),
+        "across": ("errands.fetch",),
+        "failover": ("stop", "kill"),
+    }
     assert written.methods["odd.put"].call == 'put("a")'
 
 

@@ -64,8 +64,8 @@ def _asked_for(asked: ClassRowOptions, known: dict[str, tuple[str, ...]]) -> dic
         return {name: known[name] for name in asked.parts}
     if not known:
         raise OperationFailed(
-            f"each method was called {_TRIED} times, and none called another service: write a call that does, "
-            "with --call"
+            f"each method was called {_TRIED} times, and none called another service: write a call that "
+            "does, with --call"
         )
     found: dict[str, str] = {}
     for name in sorted(known, key=lambda name: (not methods[name].call, not methods[name].changes)):

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["class_failover"]
 
 _TIMEOUT_S = 20.0
-_USUAL = "kill"
 
 
 def class_failover(asked: ClassRowOptions) -> Iterator[Finding]:
@@ -38,7 +37,7 @@ def class_failover(asked: ClassRowOptions) -> Iterator[Finding]:
     called = asked.plan.usual_method()
     if called is None:
         raise OperationFailed("no arguments can be made up for any method: write a call, with --call")
-    for kind in asked.parts or (_USUAL,):
+    for kind in asked.parts:
         taken = failovers(_OneMethod(asked.plan, called), kind, asked)
         what = f"{FAILOVER_KINDS[kind][0]} ({called.method})"
         yield Finding(row="failover", what=what, unit="ms", values=tuple(taken))

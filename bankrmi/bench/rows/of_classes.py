@@ -28,7 +28,7 @@ class ClassRowOptions:
     system: OurClass
     """Servers that run, with what the rows before have left; a row may start others."""
     parts: tuple[str, ...]
-    """Those that were named."""
+    """Never empty where the row says which are usual."""
     progress: ProgressDisplay
 
     @property
@@ -49,6 +49,8 @@ class ClassRow:
     measure: Callable[[ClassRowOptions], Iterator[Finding]]
     parts: tuple[str, ...] = ()
     """None: its parts are methods."""
+    usual: tuple[str, ...] = ()
+    """Those that are measured if none is named; of methods, the row finds them."""
     of_several: bool = False
     """Whether it is of several services in one pair."""
     own_servers: bool = False
@@ -58,5 +60,7 @@ class ClassRow:
 CLASS_ROWS = {
     "across": ClassRow(measure=across, of_several=True),
     "beside": ClassRow(measure=beside, of_several=True),
-    "failover": ClassRow(measure=class_failover, parts=tuple(FAILOVER_KINDS), own_servers=True),
+    "failover": ClassRow(
+        measure=class_failover, parts=tuple(FAILOVER_KINDS), usual=("kill",), own_servers=True
+    ),
 }

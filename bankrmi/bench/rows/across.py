@@ -89,7 +89,8 @@ def inner_calls(services: ServedServices, plan: ClassPlan) -> dict[str, tuple[st
     found: dict[str, dict[str, None]] = {}
     action_id = 0
     try:
-        for one in every_method(services):
+        # Twice all of them: what one finds in a state, another one may have to put there first.
+        for one in 2 * every_method(services):
             if one.name not in plan.methods:
                 continue
             for args, kwargs in islice(drawn_arguments(one.method, plan.methods[one.name].call), _TRIED):

@@ -19,7 +19,7 @@ from tests.console.browsers import PATIENCE_MS, OpenPage, in_chromium, started
 from tests.console.page_of import Page
 from tests.console.shown_bank import console_of, shown
 from tests.console.test_in_browser import all_well, leads
-from tests.system.supervised import Up
+from tests.system.cluster import Cluster
 
 pytestmark = in_chromium
 
@@ -27,7 +27,7 @@ pytestmark = in_chromium
 class Shown(NamedTuple):
     """What is served, and where its page is."""
 
-    up: Up
+    cluster: Cluster
     address: str
 
 
@@ -36,8 +36,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     folder = tmp_path_factory.mktemp("class")
     shutil.copy(odd_class.__file__, folder / "odd_class.py")
     serves = {"odd": "odd_class:Odd", "errands": "odd_class:Errands"}
-    with shown(folder, service="odd", serves=serves) as (_, up, page):
-        yield Shown(up, page.address)
+    with shown(folder, service="odd", serves=serves) as (cluster, _, page):
+        yield Shown(cluster, page.address)
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +297,14 @@ def test_whatever_a_page_asks_for_is_done_or_refused_in_a_sentence(served: Shown
         other = page.do("teller", method="odd.get", arguments={"name": "once"})
         assert (first["value"], second["value"], other["value"]) == ("5", "5", "5")
         assert first["action_id"] == second["action_id"]
+        both = {"odd.get", "errands.get"}
+        mix = [{"method": method, "share": 1, "arguments": ""} for method in both]
+        assert page.do("load", clients=2, mix=mix)["said"] == "2 clients are at work"
+        served.cluster.until(
+            lambda: {call["what"] for call in page.of("call") if call["client"] != "you"} >= both,
+            "the load calls both services",
+        )
+        assert page.do("load", clients=0)["said"] == "nobody is at work"
         events = [call for call in page.of("call") if call["what"] == "odd.put"]
         assert events
         assert all(len(event["call"]) < 400 for event in events)

@@ -10,7 +10,7 @@ from bankrmi.robustness.mutants.of_services import MUTANTS as OF_SERVICES
 FIRST = {
     "exception-changes-the-state": (0,),
     "migrate-twice": (38,),
-    "migration-is-not-taken-back": (18,),
+    "migration-is-not-taken-back": (71,),
     "follow-beyond-the-code": (121,),
     "answer-beyond-the-code": (48,),
     "read-the-clock-in-an-update": (0,),

@@ -78,7 +78,10 @@ def test_of_several_services_each_call_is_told_with_its_service_as_people_call_i
     (tmp_path / "s1").mkdir()
     watch = RolledBack(Processes(tmp_path), "odd")  # type: ignore[arg-type]
     machine = ServiceMachine(ServedServices(described(Odd), {"errands": described(Errands)}))
-    calls = [("put", ("apple",), {}), ("errands.fetch", ("apple",), {})]
+    calls: list[tuple[str, tuple[str], dict[str, str]]] = [
+        ("put", ("apple",), {}),
+        ("errands.fetch", ("apple",), {}),
+    ]
     entries = [
         {"action_id": number, "request_id": f"s:{number}", **machine.describe(call), "status": "done"}
         for number, call in enumerate(calls)

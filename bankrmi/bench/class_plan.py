@@ -139,8 +139,7 @@ def class_plan(
     }
     several = len(named) > 1
     if rows is None:
-        of_all = [name for name, row in CLASS_ROWS.items() if several or not row.of_several]
-        asked = [*written] or [*(one.name for one in known), *of_all]
+        asked = [*written] or [*(one.name for one in known), *_other_rows(several=several)]
     else:
         asked = list(rows)
     others: dict[str, dict[str, None]] = {}
@@ -167,6 +166,11 @@ def class_plan(
             name: why for name, why in skipped.items() if any(row.rsplit(":", 1)[0] == name for row in found)
         },
     )
+
+
+def _other_rows(*, several: bool) -> list[str]:
+    """Return the rows that are not a method each."""
+    return [name for name, row in CLASS_ROWS.items() if several or not row.of_several]
 
 
 def _checked_part(
@@ -200,9 +204,10 @@ def _rows_of(services: ServedServices, name: str, *, several: bool) -> list[str]
         try:
             whole = [find_method(services, written).name]
         except InvalidRequest as refused:
+            others = " and ".join(_other_rows(several=several))
             raise InvalidRequest(
-                f"{refused.message}; put:8x1 is a part of one, 8x1 alone that part of all of them; and "
-                f"{', '.join(CLASS_ROWS)} are rows, too"
+                f"{refused.message}; put:8x1 is a part of one, 8x1 alone that part of all of them; {others} "
+                "can be named, too"
             ) from None
     if part and not _is_of_calls(part):
         raise InvalidRequest(

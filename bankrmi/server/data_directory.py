@@ -22,6 +22,7 @@ from bankrmi.config import ConfigSettings, Configuration
 from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.settings import GROUP_SHARE
 from bankrmi.server.measured_service import CallCosts, MeasuredService
+from bankrmi.server.method_figures import MethodFigures
 from bankrmi.server.opening_ledger import OpeningLedger
 from bankrmi.service.loading import load_served
 from bankrmi.service.machine import LIMIT_MS
@@ -57,6 +58,7 @@ class DataDirectory:
         self.database = self.path / DATABASE
         self._services = services or load_served(configuration)
         self.call_costs = CallCosts()
+        self.methods = None if self._services.served_alone is not None else MethodFigures(self._services)
         """Of a class."""
         self._limit_ms = min(LIMIT_MS, GROUP_SHARE * configuration.checkpoint_timeout_ms)
         self.ledger = ledger_of(configuration, self._services)
@@ -132,7 +134,9 @@ class DataDirectory:
     def _machine(self, ledger: dict[int, int]) -> StateMachine:
         services = self._services
         if services.served_alone is None:
-            return MeasuredService(services, self.call_costs, limit_ms=self._limit_ms, ledger=ledger)
+            return MeasuredService(
+                services, self.call_costs, limit_ms=self._limit_ms, ledger=ledger, methods=self.methods
+            )
         make: Callable[..., StateMachine] = load_part(services.served_alone.state_machine)
         return make(ledger) if services.takes_ledger else make()
 

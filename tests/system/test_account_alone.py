@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 import bankrmi
 import bankrmi.aio
+from bankrmi.cli.invocation import SERVES_VARIABLE, Invocation, class_by_variable
 from bankrmi.client.account_client import AccountClient
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.commands import bankrmi as command
@@ -57,3 +60,19 @@ def test_who_says_what_is_served_gets_the_client_of_that(tmp_path: Path) -> None
             assert isinstance(client, AccountClient) is is_alone, serves
     with bankrmi.connect(bankrmi.Account, nameserver="127.0.0.1:1", service="account") as client:
         assert not isinstance(client, AccountClient), "beside others: alone it needs no name"
+
+
+@pytest.mark.parametrize("with_a_file", [True, False])
+def test_whoever_names_the_bank_before_a_command_gets_what_the_bank_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_a_file: bool
+) -> None:
+    """So `simulate`, `chaos`, `check`, `bench`, `init` and `demo` are the bank's own."""
+    monkeypatch.chdir(tmp_path)
+    if with_a_file:
+        (tmp_path / "config.yaml").write_text("nameserver: 127.0.0.1:1\nserves: shop:Shop\n")
+    said = Invocation(path=None, insecure=False, log_json=False)
+    for name, served in (("bankrmi:Account", None), ("kv:KV", {"account": "kv:KV"})):
+        monkeypatch.setenv(SERVES_VARIABLE, name)
+        found = said.served_here()
+        assert (None if found is None else found[0]) == served
+        assert class_by_variable() == (None if served is None else name)

@@ -377,8 +377,7 @@ class Leader:
         """Whether nothing is acknowledged before the view changes, and the coordinator is silent (V2)."""
         if witness_silent_ms < step.settings.silence_ms:
             return False
-        wants_a_view = step.proposals.unheard and self._nothing_is_acknowledged(step)
-        return self._wishes.keep_all_waiting or wants_a_view
+        return self._wishes.keep_all_waiting or self._nothing_is_acknowledged(step)
 
     def _look_who_lags(self, step: Step) -> None:
         lagging = self.copies.somebody_lags(step.tip, step.settings.lag_noticed)

@@ -32,11 +32,6 @@ class Proposals:
         """Whether no proposal of ours can still win."""
         return not self._under_way and not self._may_win
 
-    @property
-    def unheard(self) -> bool:
-        """Whether the coordinator has not answered what was proposed last, sent or not."""
-        return self._unanswered > 0
-
     def may_propose(self, now_ms: float) -> bool:
         """Whether it is time for a proposal, the first or another one."""
         return not self._under_way and now_ms >= self._next_ms

@@ -48,7 +48,6 @@ def test_what_was_never_sent_settles_itself_and_nothing_that_was_sent_before() -
     proposals = proposed()
     proposals.unanswered(0, sent=False)
     assert is_settled(proposals)
-    assert proposals.unheard
     assert not proposals.may_propose(RETRY_MS[0] - 1)
     proposals.proposed(FIRST.started_again("s1#1"))
     proposals.unanswered(0)

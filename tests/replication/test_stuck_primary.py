@@ -45,6 +45,21 @@ def test_a_primary_that_cannot_go_on_without_a_dead_member_lets_another_lead(*, 
     )
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_primary_that_was_deaf_before_a_member_died_lets_another_lead(*, asked: bool) -> None:
+    """V2: it does not even propose (a deaf server leaves nobody behind), and nobody need ask it anything."""
+    bank = running("s1", "s2", "s3")
+    settle_without_witness(bank, "s1", lambda: False, rounds=100)
+    dies(bank, "s3")
+    if asked:
+        bank.withdraw("s1", "c:1", 10)
+    settle_without_witness(bank, "s1", lambda: bank.replicas["s2"].primary is not None)
+    bank.withdraw("s2", "c:1", 10)
+    settle_without_witness(bank, "s1", lambda: "s2 answers c:1: done 90 at 1" in bank.trace)
+    assert bank.view is not None
+    assert (bank.view.primary, "s3" in bank.view.in_sync) == ("s2", False)
+
+
 def test_a_primary_that_is_stuck_speaks_to_whom_it_is_stuck_for() -> None:
     """With the witness away for all, the bank goes on as soon as the dead member is back."""
     bank = running("s1", "s2", "s3")

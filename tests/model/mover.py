@@ -40,11 +40,11 @@ def _begins(laws: Laws, state: State) -> Iterator[Step]:
     if len(state.movers) == laws.bounds.movers:
         return
     if database.row:
-        yield ("goes on as a mover with row", database.row), _with(state, None, Mover(database.row))
+        yield ("is the row that a mover goes on with", database.row), _with(state, None, Mover(database.row))
     elif not state.view.retired or not laws.keep(Rule.V14_SERVED):
         row = database.rows + 1
         begun = state._replace(database=database._replace(row=row, rows=row))
-        yield ("begins as a mover with row", row), _with(begun, None, Mover(row))
+        yield ("is the row that a mover begins", row), _with(begun, None, Mover(row))
 
 
 def _goes_on(laws: Laws, state: State, mover: Mover) -> Iterator[Step]:
@@ -53,10 +53,10 @@ def _goes_on(laws: Laws, state: State, mover: Mover) -> Iterator[Step]:
         return
     view = state.view
     if view.retired and mover.seen < view.epoch and not mover.frozen:
-        yield ("sees them retired in", view.epoch), _with(state, mover, mover._replace(seen=view.epoch))
+        yield ("is the retired epoch that a mover sees", view.epoch), _with(state, mover, mover._replace(seen=view.epoch))
     if mover.frozen:
         opened = Database(mover.row, state.database.rows, open=True, journal=mover.journal)
-        yield ("opens with as many as", len(mover.journal)), state._replace(database=opened)
+        yield ("entries are what the database opens with", len(mover.journal)), state._replace(database=opened)
         return
     for place, server in enumerate(state.servers):
         if mover.seen and acts(laws, server) and _is_frozen(laws, state, mover, place, server):
@@ -85,7 +85,7 @@ def _cancels(laws: Laws, state: State) -> Iterator[Step]:
         row = 0 if laws.keep(Rule.V14_CANCEL) else database.row
         cancelled = tuple(sorted((*state.cancelled, state.view.retired)))
         yield (
-            ("is cancelled, row", database.row),
+            ("is the row that is taken away", database.row),
             state._replace(database=database._replace(row=row), cancelled=cancelled),
         )
 

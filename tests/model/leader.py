@@ -62,7 +62,8 @@ def _decide(laws: Laws, state: State, place: int, server: Server) -> Iterator[St
             continue
         journal = (*memory.journal, Entry(memory.adopted, request))
         write = Write(memory._replace(journal=journal))
-        deciding = state.with_server(place, server._replace(writes=(*server.writes, write)))
+        owes = server.owes | (1 << request if laws.bounds.movers else 0)
+        deciding = state.with_server(place, server._replace(writes=(*server.writes, write), owes=owes))
         yield ("decides", place, request), _send(deciding, place, memory.adopted, memory.journal, journal)
 
 
@@ -80,7 +81,10 @@ def _acknowledge(laws: Laws, state: State, place: int, server: Server) -> Iterat
     journal = server.memory.journal
     limit = acknowledged_by(laws, state, place, server)
     for matched in range(1, min(limit, len(journal)) + 1):
-        answered = state.acknowledged | set(enumerate(journal[:matched], 1))
+        told = set(enumerate(journal[:matched], 1))
+        if server.retired and laws.keep(Rule.V14_ANSWERS):
+            told = {(action_id, entry) for action_id, entry in told if server.owes >> entry.request & 1}
+        answered = state.acknowledged | told
         if answered != state.acknowledged or matched > server.reached:
             reached = server._replace(reached=max(server.reached, matched))
             answering = state._replace(acknowledged=answered).with_server(place, reached)

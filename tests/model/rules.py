@@ -47,6 +47,7 @@ class Rule(StrEnum):
     V14_CARRIED = "every later view says that the servers are retired"
     V14_DECIDES = "who leads such a view decides nothing"
     V14_READS = "and reads nothing"
+    V14_ANSWERS = "and tells of nothing but what it has decided itself before, since it leads"
     V14_LEADS = "who moves the bank copies what a server holds that leads such a view"
     V14_SEEN = "and not one before that in which he has seen the servers retired"
     V14_ALL = "and all of it is acknowledged there"

@@ -141,6 +141,7 @@ class Server(NamedTuple):
     reached: int = 0  # All up to there was acknowledged by this process, or it began to lead with it.
     stopped: bool = False
     retired: int = 0  # Of the epoch that it leads: the one in which the servers were; 0: they serve.
+    owes: int = 0  # Requests, as bits, that it has decided itself since it leads; where the bank may move.
     proofs: int = 0  # Servers, as bits, that were found dead; the news is on its way.
     lease: int = 0  # What this process was told, and counts as a primary.
     started_in: int = 0  # Of an empty server: the witness's epoch when its process started.
@@ -158,7 +159,14 @@ class Server(NamedTuple):
     def follower(self) -> Server:
         """Return the same process when it no longer leads."""
         return self._replace(
-            leads=False, members=(), mandatory=(), unsettled=0, reached=0, stopped=False, retired=0
+            leads=False,
+            members=(),
+            mandatory=(),
+            unsettled=0,
+            reached=0,
+            stopped=False,
+            retired=0,
+            owes=0,
         )
 
 

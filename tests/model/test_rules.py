@@ -203,6 +203,12 @@ CASES = (
     Case(without=Rule.V14_CARRIED, bounds=small(epochs=3, movers=1), wrong="stale read"),
     Case(without=Rule.V14_DECIDES, bounds=small(movers=1), wrong="loss"),
     Case(without=Rule.V14_READS, bounds=small(movers=1, leases=(1,)), wrong="stale read"),
+    Case(
+        without=Rule.V14_ANSWERS,
+        bounds=small(epochs=3, crashes=1, movers=1),
+        wrong="loss",
+        story=(*MOVES, "2 is the retired epoch that a mover sees", "0 decides 1", "0 crashes 0"),
+    ),
     Case(without=Rule.V14_LEADS, bounds=small(movers=1), wrong="loss"),
     Case(
         without=Rule.V14_SEEN,
@@ -223,7 +229,13 @@ CASES = (
         without=Rule.V14_SAME,
         bounds=small(epochs=3, movers=2, cancels=1),
         wrong="loss",
-        story=("1 is the row that a mover begins", "1 is the row that is taken away"),
+        story=(
+            "1 is the row that a mover begins",
+            "1 is the row that is taken away",
+            "2 is the row that a mover begins",
+            "0 proposes to be retired",
+            "0 wins 2 1 1 retired",
+        ),
     ),
     Case(without=Rule.R4_SAW, bounds=small(leases=(1,)), wrong="loss"),
     Case(without=Rule.R4_EPOCH, bounds=small(leases=(1,)), wrong="loss"),

@@ -5,7 +5,9 @@ Rule 1: the last of it is what a server holds that leads a view in which the ser
         server that led before may not have heard that they were reinstated meanwhile, and retired again (V14).
 Rule 2: who cancels a move takes back the retirement that he saw before he took away what was brought, and no
         later one: by a later one somebody else may have moved the bank meanwhile.
-Rule 3: it is the same retirement as long as each view since says that the servers are retired.
+Rule 3: what comes there anew is begun while the servers serve: who cancels may have taken away what was there,
+        and be about to have them reinstated.
+Rule 4: it is the same retirement as long as each view since says that the servers are retired.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ from collections.abc import Iterable
 from bankrmi.backup.fetching import PieceAnswer
 from bankrmi.replication.view import View
 
-__all__ = ["is_frozen", "is_the_same"]
+__all__ = ["is_frozen", "is_the_same", "may_begin"]
+
+
+def may_begin(view: View, *, anew: bool) -> bool:
+    """Return whether what was written there may stay: `anew`, where there was nothing; `view`, read since."""
+    return not anew or view.retired_for is None
 
 
 def is_frozen(now: PieceAnswer, seen: View) -> bool:

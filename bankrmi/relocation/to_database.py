@@ -35,7 +35,7 @@ from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.relocation.failpoints import reached
 from bankrmi.relocation.kinds import check_kind
-from bankrmi.relocation.retirement import is_frozen, is_the_same
+from bankrmi.relocation.retirement import is_frozen, is_the_same, may_begin
 from bankrmi.replication.pause import REASON_AT_MOST
 from bankrmi.replication.record import Position, Record, entries_of, follows
 from bankrmi.replication.view import View
@@ -302,7 +302,7 @@ class _Move:
             state = fetch.state(None)
             with self._database.bringing(self._attempt, state.now.history) as bringing:
                 at, accounts = _bring_all(fetch, state, bringing)
-                if bringing.is_anew and not self._servers.serve():
+                if not may_begin(self._servers.view(), anew=bringing.is_anew):
                     raise OperationFailed(
                         "the servers were retired meanwhile, and what was brought by whoever did that was "
                         "taken away: another `bankrmi migrate` works on this bank. Run this again when that "

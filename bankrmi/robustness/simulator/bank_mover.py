@@ -20,7 +20,7 @@ from typing import Any
 from bankrmi.backup.fetching import PieceAnswer, piece_answer, records_in
 from bankrmi.bank.accounts import Accounts
 from bankrmi.errors import BankError, OperationFailed, Unreached
-from bankrmi.relocation.retirement import is_frozen, is_the_same, may_begin
+from bankrmi.relocation import retirement
 from bankrmi.replication.effects import Handed, Reply
 from bankrmi.replication.events import Event, RetireAsked, ViewRead
 from bankrmi.replication.fields import position
@@ -67,12 +67,13 @@ class BankMover:
         self._cluster = cluster
         self._world = cluster.world
         self._chance = random.Random(f"moves of seed {cluster.world.seed}")
-        self.moves = self._chance.random() < WORLDS and not cluster.under_load
+        moves = self._chance.random() < WORLDS or cluster.workload.leaves
+        self.moves = moves and not cluster.under_load
         self._every_ms = self._chance.choice(EVERY_MS)
         self._database = PretendDatabase()
         self._commands: list[_Command] = []
         self._numbers = 0
-        self._takes_back = False
+        self._takes_back = self._ends = False
         self.opened = 0
         """How often the bank has opened in the database."""
         self.cancelled = 0
@@ -85,9 +86,9 @@ class BankMover:
             self._world.after(2 * self._every_ms * self._chance.random(), self._begin_again)
 
     def end(self) -> None:
-        """Take it back for good."""
-        if self.moves:
-            self.give_up()
+        """Take it back for good, also what wins late."""
+        self._ends = True
+        self.give_up()
 
     def give_up(self) -> None:
         """End all commands, take away what is there, and have the servers keep the bank: by a word."""
@@ -104,7 +105,7 @@ class BankMover:
     def _reinstate_by_word(self) -> None:
         """Ask whoever leads, again and again, until the view says it."""
         view = self._cluster.witness.view
-        if view is not None and view.retired_for is None and not self._world.quiet:
+        if view is not None and view.retired_for is None and not self._ends:
             self._takes_back = False
             return
         if view is not None and view.retired_for is not None:
@@ -119,7 +120,7 @@ class BankMover:
     # -- what is begun ---------------------------------------------------------------------------
 
     def _begin_again(self) -> None:
-        if self._world.quiet:
+        if self._ends:
             return
         self._commands = [one for one in self._commands if not one.over]
         if not self._takes_back and len(self._commands) < AT_ONCE:
@@ -189,7 +190,7 @@ class BankMover:
             raise OperationFailed("what was folded there is not what is known")
         yield from self._records(server, begins_at, now.acknowledged, records)
         view = yield from self._view()
-        if not may_begin(view, anew=anew):
+        if not retirement.may_begin(view, anew=anew):
             raise OperationFailed("the servers were retired meanwhile")
         brought = PretendRow(attempt=attempt, history=now.history, begins_at=begins_at, records=records)
         self._database.commit(brought)
@@ -220,7 +221,7 @@ class BankMover:
         for _ in range(LOOKS):
             server = self._whom_to_ask((yield from self._view()))
             state = yield from self._asked(server, "backup_state", at.action_id)
-            if isinstance(state, dict) and is_frozen(piece_answer(state), seen):
+            if isinstance(state, dict) and retirement.is_frozen(piece_answer(state), seen):
                 yield from self._bring_frozen(attempt, server, state, at, seen)
                 return
             yield self._look_again
@@ -232,7 +233,7 @@ class BankMover:
         now = yield from self._records(server, at, tip.action_id, rest)
         ends_at = rest[-1].position if rest else at
         now = piece_answer(state) if now is None else now
-        if now.tip != ends_at or not is_frozen(now, seen):
+        if now.tip != ends_at or not retirement.is_frozen(now, seen):
             raise OperationFailed("it does not lead any more, retired as it was")
         row = self._database.row
         if row is not None and row.attempt == attempt:
@@ -265,7 +266,7 @@ class BankMover:
             if now.retired_for is None:
                 self.cancelled += 1
                 return
-            if not is_the_same(seen, now, reversed(self._cluster.witness.views)):
+            if not retirement.is_the_same(seen, now, reversed(self._cluster.witness.views)):
                 raise OperationFailed("the servers were retired meanwhile")
             yield self._order(self._whom_to_ask(now), None, (now.history, now.epoch))
 
@@ -351,7 +352,7 @@ class BankMover:
 
             def arrives() -> None:
                 nonlocal taken
-                if not taken and server.is_there and not self._world.quiet:
+                if not taken and server.is_there and not self._ends:
                     taken = True  # A connection does not deliver it once more.
                     server.take(asked)
 

@@ -1,12 +1,12 @@
 """Which answer of a server may be the last of a bank that leaves, and which retirement is taken back.  Pure.
 
 Rule 1: the last of it is what a server holds that leads a view in which the servers are retired, all of it
-        acknowledged there; and no view before the one in which whoever moves the bank has seen them retired: a
-        server that led before may not have heard that they were reinstated meanwhile, and retired again (V14).
+        acknowledged there; and no view before the one in which whoever moves the bank has seen them retired:
+        a server that led before may not have heard that they were reinstated, and retired again (V14).
 Rule 2: who cancels a move takes back the retirement that he saw before he took away what was brought, and no
         later one: by a later one somebody else may have moved the bank meanwhile.
-Rule 3: what comes there anew is begun while the servers serve: who cancels may have taken away what was there,
-        and be about to have them reinstated.
+Rule 3: what comes there anew is begun while the servers serve: who cancels may have taken away what was
+        there, and be about to have them reinstated.
 Rule 4: it is the same retirement as long as each view since says that the servers are retired.
 """
 

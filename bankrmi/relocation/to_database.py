@@ -442,8 +442,8 @@ def cancel_to_database(
     """Have the servers keep the bank after all, unless it is open there; return the views before and after.
 
     None: they were not retired. What was copied is taken away first, so that no try can open it there any
-    more; then the retirement is taken back that was seen before. `force`: whatever the database says, or if it says nothing: the operator's word that nobody has used
-    it there.
+    more; then the retirement is taken back that was seen before. `force`: whatever the database says, or if
+    it says nothing: the operator's word that nobody has used it there.
     """
     servers = _Servers(configuration)
     view = servers.view()
@@ -466,14 +466,15 @@ def cancel_to_database(
 
 
 def _reinstated(servers: _Servers, seen: View) -> Mapping[str, Any] | None:
-    """Have the retirement of this view taken back, and no later one; None if there is nothing to take back."""
+    """Have the retirement of this view taken back, and no later one; None if they serve."""
     deadline_s = time.monotonic() + _SECONDS
     while not servers.serve():
         now = servers.are_retired_as_in(seen)
         if now is None:
             raise OperationFailed(
-                "the servers were retired meanwhile, by another `bankrmi migrate`: what was copied before was "
-                "taken away, and they stay retired. Run this again if the bank is to stay with them"
+                "the servers were retired meanwhile, by another `bankrmi migrate`: what was copied before "
+                "was taken away, and they stay retired. If nobody moves the bank any more, "
+                "`--cancel --force` has them keep it"
             )
         try:
             changed: Mapping[str, Any] = servers.order("reinstate", now.history, now.epoch)

@@ -1,8 +1,8 @@
 """Who moves the bank to a database, and who takes that back (V14, ADR 51).
 
-Rule: more is allowed than the code does. A mover, and who cancels, may stop for good between any two steps, and
-an order that he gave may be carried out at any time after it; who asks to be retired goes on deciding until it
-is; of two movers at one row both may go on.
+Rule: more is allowed than the code does. A mover, and who cancels, may stop for good between any two steps,
+and an order that he gave may be carried out at any time after it; who is to be retired goes on deciding until
+it is; of two movers at one row both may go on.
 """
 
 from __future__ import annotations
@@ -53,18 +53,25 @@ def _goes_on(laws: Laws, state: State, mover: Mover) -> Iterator[Step]:
         return
     view = state.view
     if view.retired and mover.seen < view.epoch and not mover.frozen:
-        yield ("is the retired epoch that a mover sees", view.epoch), _with(state, mover, mover._replace(seen=view.epoch))
+        yield (
+            ("is the retired epoch that a mover sees", view.epoch),
+            _with(state, mover, mover._replace(seen=view.epoch)),
+        )
     if mover.frozen:
         opened = Database(mover.row, state.database.rows, open=True, journal=mover.journal)
-        yield ("entries are what the database opens with", len(mover.journal)), state._replace(database=opened)
+        yield (
+            ("entries are what the database opens with", len(mover.journal)),
+            state._replace(database=opened),
+        )
         return
     for place, server in enumerate(state.servers):
         if mover.seen and acts(laws, server) and _is_frozen(laws, state, mover, place, server):
             journal = server.memory.journal
             told = state.acknowledged | set(enumerate(journal, 1))
             copied = mover._replace(frozen=True, journal=journal)
-            yield ("is copied whole", place, len(journal)), _with(state, mover, copied)._replace(
-                acknowledged=told
+            yield (
+                ("is copied whole", place, len(journal)),
+                _with(state, mover, copied)._replace(acknowledged=told),
             )
 
 

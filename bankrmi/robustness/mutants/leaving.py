@@ -72,15 +72,11 @@ def _whoever_says_so(now: PieceAnswer, _seen: View) -> bool:
     return now.retired_for is not None and now.acknowledged >= now.tip.action_id
 
 
-def _acknowledged_or_not(now: PieceAnswer, seen: View) -> bool:
-    return _is_frozen(replace(now, acknowledged=now.tip.action_id), seen)
-
-
 def _any_retirement(_seen: View, now: View, _views: Iterable[View]) -> bool:
     return now.retired_for is not None
 
 
-def _whenever(_view: View, *, anew: bool) -> bool:  # noqa: ARG001
+def _whenever(_view: View, *, anew: bool) -> bool:
     return True
 
 
@@ -89,7 +85,6 @@ def _nobody_noted_it(_best: Holdings, _remembered: View | None, _newest: int) ->
 
 
 _next = View._next
-_is_frozen = retirement.is_frozen
 
 MUTANTS = (
     Mutant(
@@ -118,13 +113,6 @@ MUTANTS = (
         rule="V14",
         goes_wrong="the view says retired, and what is copied is of a primary that has not heard of it yet",
         patches=(Patch(retirement, "is_frozen", _by_the_view_alone),),
-        workload_of=_that_leaves,
-    ),
-    Mutant(
-        name="copy-what-is-not-acknowledged",
-        rule="V14",
-        goes_wrong="the last of a bank is taken from a retired primary before the others have that",
-        patches=(Patch(retirement, "is_frozen", _acknowledged_or_not),),
         workload_of=_that_leaves,
     ),
     Mutant(

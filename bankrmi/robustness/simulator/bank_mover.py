@@ -1,14 +1,14 @@
 """Operators who move the bank to a database, go on with that, or take it back, at badly timed moments (V14).
 
-What `bankrmi migrate --to` does, step by step, each with a question to a server or to the witness, on a database
-that is pretended (`pretend_database`); what it goes by is production's (`relocation.retirement`, and what a
-server gives to whoever asks). Between any two steps a command may stand still for long, or end for good; several
-of them are under way at once; who is asked may have led long ago.
+What `bankrmi migrate --to` does, step by step, each with a question to a server or to the witness, on a
+database that is pretended (`pretend_database`); what it goes by is production's (`relocation.retirement`,
+and what a server gives to whoever asks). Between any two steps a command may stand still for long, or end for good;
+several of them are under way at once; who is asked may have led long ago.
 
 Rule 1: drawn apart from everything else, so that the worlds in which nobody moves are what they were.
-Rule 2: a bank that has opened in the database is used by nobody there. Some time later it is taken back by the
-        operator's word (`--cancel --force`): he ends all commands before he says that. So he does where a bank
-        was forced to lead (V7), and at the end.
+Rule 2: a bank that has opened in the database is used by nobody there. Some time later it is taken back by
+        the operator's word (`--cancel --force`): he ends all commands before he says that. So he does where a
+        server was forced to lead (V7), and at the end.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ WORLDS = 0.2
 THERE = "a database"
 EVERY_MS = (300, 1_000, 4_000)
 """How often somebody begins something."""
-THINKS_MS = (0, 0, 0, 0, 1, 20, 200, 1_500)
+THINKS_MS = (0, 0, 0, 0, 0, 1, 20, 200, 5_000)
 """How long a command stands still between two steps."""
-PATIENCE_MS = 2_500.0
-"""After so long without an answer a command gives up; nobody is waiting for what comes then."""
+PATIENCES_MS = (60.0, 400.0, 2_500.0)
+"""After so long without an answer a command gives up; what comes then is heard by nobody."""
 ENDS = 0.02
 """Of the steps: after how many a command is killed."""
 AT_ONCE = 3
@@ -282,6 +282,10 @@ class BankMover:
         """Draw how long a command stands still before its next step."""
         return self._chance.choice(THINKS_MS) * self._chance.random()
 
+    def patience_ms(self) -> float:
+        """Draw how long a command waits for an answer."""
+        return self._chance.choice(PATIENCES_MS)
+
     def is_killed(self) -> bool:
         """Draw whether a command is."""
         return self._chance.random() < ENDS
@@ -491,5 +495,5 @@ class _Command:
                 waiting = False
                 self._world.after(self._mover.think_ms(), lambda: self._go_on(value))
 
-        self._world.after(PATIENCE_MS, lambda: once(None))
+        self._world.after(self._mover.patience_ms(), lambda: once(None))
         step(once)

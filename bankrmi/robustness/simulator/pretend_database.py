@@ -1,8 +1,8 @@
 """The database to which a bank moves, pretended: a list of records, and the row that says how far it is.
 
-What production's has of steps and refusals (see `engine.moving`), it has: a bank that is arriving is there for
-nobody; each step names the try that it belongs to, or changes nothing; what is begun anew is seen by nobody, and
-in everybody's way, until that is over.
+What production's has of steps and refusals (see `engine.moving`), it has: a bank that is arriving is there
+for nobody; each step names the try that it belongs to, or changes nothing; what is begun anew is seen by
+nobody, and in everybody's way, until that is over.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PretendDatabase:
         self._locked_by: str | None = None
 
     def begin(self, attempt: str) -> bool:
-        """Begin to bring a bank anew, in one transaction; return whether nothing is there that it replaces."""
+        """Begin to bring a bank anew, in one transaction; return whether it replaces nothing."""
         self._check_free()
         if self.row is not None and self.row.attempt is None:
             raise OperationFailed("there is a bank meanwhile")

@@ -12,9 +12,9 @@ After every step and every commit of a server, and whenever an answer leaves one
 - an epoch that was adopted durably is never forgotten by the disk that adopted it, and nobody speaks in an
   epoch before that;
 - while automatic takeover is paused, nobody takes over but by an operator's word (V11);
-- once whoever moves the bank has been told that the servers are retired, and what they hold, nobody is answered
-  with anything that is not in that, and a database opens with all that anybody was told; unless it is taken
-  back. Who asks after it has opened is answered by no server (V14).
+- once whoever moves the bank was told that the servers are retired, and what they hold, nobody is answered
+  with anything that is not in that, and the database opens with all that anybody was told, unless it is taken
+  back; who asks after it has opened is answered by no server (V14).
 
 Rule 1: what an answer rests on counts as acknowledged when the answer leaves, be it a decline, a read, or the
         refusal of a stale request (A1).
@@ -171,8 +171,8 @@ class PromiseMonitor:
         if self._told.action_id and self._left.get(self._told.action_id) != self._told.digest:
             raise SimulationFailure(
                 "safety",
-                f"the bank leaves with all up to action id {max(self._left, default=0)}, and somebody was told "
-                f"what came of {self._told.action_id}, which is not in that",
+                f"the bank leaves with all up to action id {max(self._left, default=0)}, and somebody was "
+                f"told what came of {self._told.action_id}, which is not in that",
             )
 
     def stays(self) -> None:
@@ -185,8 +185,8 @@ class PromiseMonitor:
         if self._left is not None and self._left.get(position.action_id) != position.digest:
             raise SimulationFailure(
                 "safety",
-                f"somebody is told what came of action id {position.action_id}, and the bank has left without "
-                f"it, with all up to {max(self._left, default=0)}",
+                f"somebody is told what came of action id {position.action_id}, and the bank has left "
+                f"without it, with all up to {max(self._left, default=0)}",
             )
 
     def _check_has_not_left(self, server: SimulatedServer, asked: SimulatedCall) -> None:

@@ -9,8 +9,8 @@ Rule 4: they are reinstated from the view that the operator has seen: since then
         and retired again, by somebody who has moved the bank.
 
 That nothing is decided while the view is asked for only makes the pause short: if it is given up, and wins
-all the same, what was decided meanwhile is in the journal that the retired epoch begins with. Whoever moves the
-bank goes by a server that leads such an epoch, whatever he was told.
+all the same, what was decided meanwhile is in the journal that the retired epoch begins with. Whoever moves
+the bank goes by a server that leads such an epoch, whatever he was told.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which answer of a server is the last of a bank that leaves, and which retirement is taken back.  Rule V14."""
+"""Which answer is the last of a bank that leaves, and which retirement is taken back.  Rule V14."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In some worlds operators move the bank to a database, at badly timed moments, and take that back.  Rule V14."""
+"""In some worlds operators move the bank to a database, and take that back.  Rule V14."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 What `bankrmi migrate --to` does, step by step, each with a question to a server or to the witness, on a
 database that is pretended (`pretend_database`); what it goes by is production's (`relocation.retirement`,
-and what a server gives to whoever asks). Between any two steps a command may stand still for long, or end for good;
-several of them are under way at once; who is asked may have led long ago.
+and what a server gives to whoever asks). Between any two steps a command may stand still for long, or end for
+good; several of them are under way at once; who is asked may have led long ago.
 
 Rule 1: drawn apart from everything else, so that the worlds in which nobody moves are what they were.
 Rule 2: a bank that has opened in the database is used by nobody there. Some time later it is taken back by

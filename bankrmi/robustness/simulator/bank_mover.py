@@ -69,7 +69,7 @@ class BankMover:
         self._chance = random.Random(f"moves of seed {cluster.world.seed}")
         moves = self._chance.random() < WORLDS or cluster.workload.leaves
         self.moves = moves and not cluster.under_load
-        self._every_ms = self._chance.choice(EVERY_MS)
+        self._every_ms = min(EVERY_MS) if cluster.workload.leaves else self._chance.choice(EVERY_MS)
         self._database = PretendDatabase()
         self._commands: list[_Command] = []
         self._numbers = 0

@@ -1,6 +1,6 @@
 """Planted bugs in how a bank leaves its servers for a database.  Rule V14.
 
-What two commands at once, one of them late, can do wrong takes more seeds than these: the model has the histories
+What two commands at once, one of them late, can do wrong would take more seeds: the model has the histories
 (`tests/model`), and a real PostgreSQL the commands (`tests/engine/test_moving_at_once.py`).
 """
 

@@ -1,4 +1,4 @@
-"""Which answer of a server may be the last of a bank that leaves, and which retirement is taken back.  Pure (ADR 55).
+"""Which answer may be the last of a bank that leaves, and which retirement is taken back.  Pure (ADR 55).
 
 Rule 1: the last of it is what a server holds that leads a view in which the servers are retired, all of it
         acknowledged there; and no view before the one in which whoever moves the bank has seen them retired:

@@ -97,6 +97,11 @@ robustness: $(INSTALLED_TOOLS) mutants ## try for an hour or two to break every 
 	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --restores 1
 	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 2 --members 1 --forces 1 --no-switchover
 	$(RUN) -m tests.model --servers 3 --epochs 3 --requests 1 --members 2 --forces 1 --crashes 0 --no-switchover
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --movers 1 --cancels 1
+	$(RUN) -m tests.model --servers 2 --epochs 4 --requests 1 --crashes 0 --movers 2 --cancels 1 --no-switchover
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --crashes 0 --movers 1 --restores 1
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --crashes 0 --movers 1 --leases 1,2
+	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --crashes 0 --members 1 --movers 1 --cancels 1 --forces 1 --no-switchover
 	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --pipelined
 	$(RUN) -m tests.model --servers 2 --epochs 3 --requests 1 --pipelined --crashes 2 --no-switchover
 	$(RUN) -m bankrmi.robustness.power_loss --states $(STATES)

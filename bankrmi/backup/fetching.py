@@ -40,7 +40,7 @@ from bankrmi.replication.pause import reason_of
 from bankrmi.replication.record import Position, Record
 from bankrmi.storage.folding import Anchor, anchor_in
 
-__all__ = ["BackupState", "Fetch", "FetchPace", "PieceAnswer"]
+__all__ = ["BackupState", "Fetch", "FetchPace", "PieceAnswer", "piece_answer", "records_in"]
 
 SECONDS = 30.0
 """For one answer; and for a server that is busy, or that hears of nothing acknowledged, all the time."""
@@ -195,7 +195,7 @@ class Fetch:
         while at.action_id < goal:
             answer = self._ask("backup_records", list(at))
             try:
-                records = records_after(at, EPOCHS_AT_MOST, _unpacked(answer["records"]))
+                records = records_in(answer, at)
                 self._noted(answer)
             except (KeyError, TypeError, ValueError) as error:
                 raise self._unreadable(error) from error
@@ -236,15 +236,7 @@ class Fetch:
                 time.sleep(PAUSE_SECONDS)
 
     def _noted(self, answer: Any) -> PieceAnswer:
-        self.newest = PieceAnswer(
-            history=identifier(answer["history"]),
-            epoch=epoch(answer["epoch"]),
-            tip=position(answer["tip"]),
-            acknowledged=number(answer["acknowledged"]),
-            time_us=number(answer["time_us"]),
-            begins_at=number(answer.get("begins_at", 0)),
-            retired_for=reason_of(answer.get("retired_for")),
-        )
+        self.newest = piece_answer(answer)
         return self.newest
 
     def _pass(self, at: Position) -> None:
@@ -262,6 +254,24 @@ class Fetch:
     def _unreadable(self, error: Exception) -> OperationFailed:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         return OperationFailed(f"{self.server} answered what cannot be read ({why})")
+
+
+def piece_answer(answer: Any) -> PieceAnswer:
+    """Return where a server stands, as its answer says; raises ValueError, TypeError or KeyError."""
+    return PieceAnswer(
+        history=identifier(answer["history"]),
+        epoch=epoch(answer["epoch"]),
+        tip=position(answer["tip"]),
+        acknowledged=number(answer["acknowledged"]),
+        time_us=number(answer["time_us"]),
+        begins_at=number(answer.get("begins_at", 0)),
+        retired_for=reason_of(answer.get("retired_for")),
+    )
+
+
+def records_in(answer: Any, after: Position) -> list[Record]:
+    """Return the records of an answer, which begin after this position; raises as `piece_answer` does."""
+    return records_after(after, EPOCHS_AT_MOST, _unpacked(answer["records"]))
 
 
 def _unpacked(content: Any) -> tuple[Any, ...]:

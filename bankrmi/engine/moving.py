@@ -157,7 +157,10 @@ class MovingDatabase:
 
     @contextmanager
     def bringing(self, attempt: str, history: str) -> Iterator[Bringing]:
-        """Bring a bank anew, in one transaction: in the place of what an earlier try has brought, if any."""
+        """Bring a bank anew, in one transaction: in the place of what an earlier try has brought, if any.
+
+        Until that is over nobody else sees it, or can take it away.
+        """
         with self._said():
             for statement in self._statements.make:
                 self._execute(statement)
@@ -176,7 +179,7 @@ class MovingDatabase:
                     ),
                     (history, fingerprint({}), attempt, history),
                 )
-                yield Bringing(self._connection, self._statements, attempt)
+                yield Bringing(self._connection, self._statements, attempt, is_anew=found is None)
                 self._execute(COMMIT)
             except BaseException:
                 self._roll_back()
@@ -358,9 +361,17 @@ class MovingDatabase:
 
 
 class Bringing:
-    """What comes with one transaction."""
+    """What comes with one transaction; `is_anew`: nothing had come before."""
 
-    def __init__(self, connection: psycopg.Connection[Any], statements: Statements, attempt: str) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        statements: Statements,
+        attempt: str,
+        *,
+        is_anew: bool = False,
+    ) -> None:
+        self.is_anew = is_anew
         self._connection = connection
         self._statements = statements
         self._attempt = attempt

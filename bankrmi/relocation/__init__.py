@@ -2,6 +2,7 @@
 
     to_database   from the journal and the accounts of servers, while they serve, and then retired
     to_servers    from a database that is retired, as the backup that a bank begins anew with
+    retirement    what is the last of a bank that leaves its servers, and which retirement is taken back
     kinds         what can be moved
 
 Rule 1: at no moment may both acknowledge. Who gives the bank away is retired first, durably: the servers by

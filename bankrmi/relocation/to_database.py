@@ -4,10 +4,12 @@
          (served)                (served)                └─────────────── the pause ──────────────┘
 
 Rule 1: a record is brought only after it was acknowledged, and follows from the one before by its digest.
-Rule 2: the rest is what a server holds that leads, retired: nothing is decided after that, by whichever
-        server, and all of it is acknowledged when it is brought.
+Rule 2: the rest is what a server holds that leads, retired (`retirement`): nothing is decided after that, by
+        whichever server, and all of it is acknowledged when it is brought.
 Rule 3: where an interrupted try stands is read from both: the database says up to which record it has come,
         and the servers whether they are retired.
+Rule 4: what is begun anew there is begun while the servers serve. Else somebody may just be taking that
+        retirement back, who has looked before there was anything to take away.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from bankrmi.foreign_text import foreign
 from bankrmi.own_credentials import own_credentials
 from bankrmi.relocation.failpoints import reached
 from bankrmi.relocation.kinds import check_kind
+from bankrmi.relocation.retirement import is_frozen, is_the_same, may_begin
 from bankrmi.replication.pause import REASON_AT_MOST
 from bankrmi.replication.record import Position, Record, entries_of, follows
 from bankrmi.replication.view import View
@@ -115,6 +118,16 @@ class _Servers:
                 f"{keeper_in_words(self._configuration)} holds no view: there is no bank to move"
             )
         return view
+
+    def serve(self) -> bool:
+        """Whether they are not retired."""
+        return self.view().retired_for is None
+
+    def are_retired_as_in(self, seen: View) -> View | None:
+        """Return the view if they are retired in it as they were in the one that was seen before."""
+        keeper, now = asked_keeper(self._configuration), self.view()
+        since = [] if now.epoch == seen.epoch else keeper.history_before(None)
+        return now if is_the_same(seen, now, since) else None
 
     @contextmanager
     def asking(self) -> Iterator[tuple[str, Ask]]:
@@ -289,6 +302,12 @@ class _Move:
             state = fetch.state(None)
             with self._database.bringing(self._attempt, state.now.history) as bringing:
                 at, accounts = _bring_all(fetch, state, bringing)
+                if not may_begin(self._servers.view(), anew=bringing.is_anew):
+                    raise OperationFailed(
+                        "the servers were retired meanwhile, and what was brought by whoever did that was "
+                        "taken away: another `bankrmi migrate` works on this bank. Run this again when that "
+                        "is over"
+                    )
             self._accounts = accounts
             return at
 
@@ -314,12 +333,15 @@ class _Move:
     def _bring_the_rest(self, at: Position) -> Position:
         """Bring what a server holds that leads, retired; with that the bank opens."""
         deadline_s = time.monotonic() + _SECONDS
+        seen = self._servers.view()
+        if seen.retired_for is None:
+            raise OperationFailed("the servers were reinstated meanwhile: run this again")
         while True:
             with self._servers.asking() as (name, ask):
                 fetch = Fetch(name, ask, FetchPace(1e12), self._progress)
                 state = fetch.state(at.action_id)
-                if state.now.retired_for is not None and state.now.acknowledged >= state.now.tip.action_id:
-                    return self._bring_frozen(fetch, state, at)
+                if is_frozen(state.now, seen):
+                    return self._bring_frozen(fetch, state, at, seen)
             if time.monotonic() > deadline_s:
                 raise OperationFailed(
                     f"{name} does not lead as one that is retired: `bankrmi status` shows why; run this "
@@ -327,12 +349,12 @@ class _Move:
                 )
             time.sleep(_PAUSE_S)
 
-    def _bring_frozen(self, fetch: Fetch, state: BackupState, at: Position) -> Position:
+    def _bring_frozen(self, fetch: Fetch, state: BackupState, at: Position, seen: View) -> Position:
         _check_since(state, at, fetch.server)
         rest: list[Record] = []
         at = _records(fetch, at, state.now.tip.action_id, rest.extend)
         now = fetch.newest
-        if now is None or now.retired_for is None or now.tip != at or now.acknowledged < at.action_id:
+        if now is None or now.tip != at or not is_frozen(now, seen):
             raise OperationFailed(f"{fetch.server} does not lead any more, retired as it was: run this again")
         reached("migrate:before-opening")
         self._database.bring_more(self._attempt, rest, opens=True)
@@ -420,13 +442,14 @@ def cancel_to_database(
     """Have the servers keep the bank after all, unless it is open there; return the views before and after.
 
     None: they were not retired. What was copied is taken away first, so that no try can open it there any
-    more. `force`: whatever the database says, or if it says nothing: the operator's word that nobody has used
-    it there.
+    more; then the retirement is taken back that was seen before. `force`: whatever the database says, or if
+    it says nothing: the operator's word that nobody has used it there.
     """
     servers = _Servers(configuration)
+    view = servers.view()
     try:
         with MovingDatabase(url, configuration.service) as database:
-            row, view = database.look(), servers.view()
+            row = database.look()
             if row is not None and row.came_from == view.history and row.arriving is not None:
                 database.drop_arriving(row.arriving)
             elif view.retired_for is not None and not force:
@@ -439,7 +462,25 @@ def cancel_to_database(
     except Unreached:
         if not force:
             raise
-    if servers.view().retired_for is None:
-        return None
-    changed: Mapping[str, Any] = servers.order("reinstate")
-    return changed
+    return _reinstated(servers, view)
+
+
+def _reinstated(servers: _Servers, seen: View) -> Mapping[str, Any] | None:
+    """Have the retirement of this view taken back, and no later one; None if they serve."""
+    deadline_s = time.monotonic() + _SECONDS
+    while not servers.serve():
+        now = servers.are_retired_as_in(seen)
+        if now is None:
+            raise OperationFailed(
+                "the servers were retired meanwhile, by another `bankrmi migrate`: what was copied before "
+                "was taken away, and they stay retired. If nobody moves the bank any more, "
+                "`--cancel --force` has them keep it"
+            )
+        try:
+            changed: Mapping[str, Any] = servers.order("reinstate", now.history, now.epoch)
+        except OperationFailed:
+            if servers.view().epoch == now.epoch or time.monotonic() > deadline_s:
+                raise
+        else:
+            return changed
+    return None

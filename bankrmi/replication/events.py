@@ -270,11 +270,15 @@ class PauseAsked:
 
 @dataclass(frozen=True, slots=True)
 class RetireAsked:
-    """An operator wants the servers retired for a database, or (`retired_for` is None) reinstated (V14)."""
+    """An operator wants the servers retired for a database, or (`retired_for` is None) reinstated (V14).
+
+    `seen`: history and epoch of the view in which he saw them retired; None when they are to be.
+    """
 
     token: Token
     retired_for: str | None
     operator: str
+    seen: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

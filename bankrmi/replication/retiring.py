@@ -5,6 +5,12 @@ Rule 1: from the proposal on nothing is decided and nothing read, until it is wo
 Rule 2: it is done when the view says so, whichever proposal brought that about (V6). The view says so from
         then on, whoever leads, until an operator reinstates the servers.
 Rule 3: not while a server is connected that could not read such a view.
+Rule 4: they are reinstated from the view that the operator has seen: since then they may have been reinstated
+        and retired again, by somebody who has moved the bank.
+
+That nothing is decided while the view is asked for only makes the pause short: if it is given up, and wins
+all the same, what was decided meanwhile is in the journal that the retired epoch begins with. Whoever moves
+the bank goes by a server that leads such an epoch, whatever he was told.
 """
 
 from __future__ import annotations
@@ -38,6 +44,8 @@ def begun(event: RetireAsked, view: View, step: Step) -> Retiring | Refusal:
     """Return what is to be done; or why there is nothing to be done."""
     if event.retired_for is None and view.retired_for is None:
         return Refusal("the servers of this bank are not retired")
+    if event.seen is not None and event.seen != (view.history, view.epoch):
+        return Refusal(f"the view has changed since: it is that of epoch {view.epoch} now")
     if event.retired_for is not None and view.retired_for is not None:
         return Refusal(f"the servers of this bank are retired already: it is in {view.retired_for}")
     why = step.links.why_not_yet(ADDED["retired_for"].since, step.links.servers)

@@ -16,7 +16,6 @@ Rule 4: each answer costs a few milliseconds, however large the bank is; how oft
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +27,7 @@ from bankrmi.replication.fields import Check, number, optional, position
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position
 from bankrmi.rmi import Call
+from bankrmi.server.clock import wall_us
 from bankrmi.server.exporting import ReplicaHost
 
 __all__ = ["ACCOUNTS", "METHODS", "RECORD_BYTES", "Backups"]
@@ -69,7 +69,9 @@ class Backups:
         *,
         server: str,
         now_ms: Callable[[], float] = lambda: 0.0,
+        wall_us: Callable[[], int] = wall_us,
     ) -> None:
+        self._wall_us = wall_us
         self._now_ms = now_ms
         self._asked_ms = float("-inf")
         self._host = host
@@ -116,7 +118,7 @@ class Backups:
             "epoch": adopted.epoch,
             "tip": list(self._host.journal.tip),
             "acknowledged": self._host.replica.acknowledged,
-            "time_us": time.time_ns() // 1000,
+            "time_us": self._wall_us(),
             "begins_at": self._host.journal.anchor.action_id,
             "retired_for": None if leader is None else leader.view.retired_for,
         }

@@ -75,7 +75,7 @@ def audited_calls(server: str) -> Mapping[str, Asked]:
         "pause": arguments("because"),
         "resume": arguments(),
         "retire": arguments("for"),
-        "reinstate": arguments(),
+        "reinstate": arguments("history", "epoch"),
         "export": this_one,
         "backup_state": lambda call: {"which": server, **since(call)},
         "begin_copy": this_one,
@@ -173,9 +173,7 @@ class OperatorObject:
             case "retire":
                 self._retire(call)
             case "reinstate":
-                self._argument(call, None)
-                token = _Changing(call, "reinstating")
-                self._take(RetireAsked(token=token, retired_for=None, operator=_who(call)))
+                self._reinstate(call)
             case "server_add" | "server_move" | "server_remove":
                 self._take(self._server_change(call))
             case "export":
@@ -264,6 +262,18 @@ class OperatorObject:
         if there is None:
             raise refuse(call, "it does not say where the bank is then")
         self._take(RetireAsked(token=_Changing(call, "retiring"), retired_for=there, operator=_who(call)))
+
+    def _reinstate(self, call: Call) -> None:
+        """Have the servers answer clients again: history and epoch of the view in which they are retired."""
+        try:
+            history, known = call.args
+            seen = (identifier(history), epoch(known))
+        except ValueError as error:
+            raise refuse(call, "its arguments are history and epoch of the view") from error
+        if call.kwargs:
+            raise refuse(call, "its arguments have no names")
+        token = _Changing(call, "reinstating")
+        self._take(RetireAsked(token=token, retired_for=None, operator=_who(call), seen=seen))
 
     def _server_change(self, call: Call) -> ServersAsked:
         """Return what is wanted: a name, and where it lives, unless it goes; raise InvalidRequest."""

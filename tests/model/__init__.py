@@ -9,6 +9,7 @@
     witness     proposals, the view, restoring it
     leader      what a leader does: decide, acknowledge, let in, hand over
     follower    what everybody does: follow, take over, lead, copy, crash
+    mover       who moves the bank to a database, and who takes that back
     promises    what must hold in every state
     search      breadth first, with the shortest history that goes wrong
     __main__    `python -m tests.model --servers 2 --epochs 3`

@@ -37,6 +37,8 @@ def _lengths(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...
 @click.option("--changes", default=0, help="How often a server is added, removed or moved.")
 @click.option("--restores", default=0, help="How often the witness loses its memory.")
 @click.option("--forces", default=0, help="How often a server is forced to lead that is not in sync.")
+@click.option("--movers", default=0, help="How often somebody begins to move the bank to a database.")
+@click.option("--cancels", default=0, help="How often that is taken back.")
 @click.option("--copies-min", default=1)
 @click.option("--leases", default="", callback=_lengths, help="Lengths that a process may draw, like 1,2.")
 @click.option("--switchover/--no-switchover", default=True)

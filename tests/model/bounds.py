@@ -25,6 +25,10 @@ class Bounds:
     """How often the witness loses its memory and is restored."""
     forces: int = 0
     """How often an operator has a server lead that is not in sync."""
+    movers: int = 0
+    """How often somebody begins to move the bank to a database, or goes on with that."""
+    cancels: int = 0
+    """How often that is taken back."""
     members: int | None = None
     """How many servers are in sync at first; None: all. The first one leads."""
     copies_min: int = 1

@@ -68,7 +68,7 @@ def _another_disk(laws: Laws, state: State, place: int, server: Server) -> Itera
         back = server._replace(incarnation=server.aside[0], disk=server.aside[1], aside=put_away)
         yield from _started(laws, state, place, back, "is back on the disk before")
         return
-    empty = server.disk._replace(journal=(), adopted=0, led=False, noted=0)
+    empty = server.disk._replace(journal=(), adopted=0, led=False, noted=0, retired=0)
     fresh = server._replace(incarnation=server.incarnation + 1, disk=empty, aside=put_away)
     yield from _started(laws, state, place, fresh, "has an empty disk")
 

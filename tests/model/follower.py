@@ -107,8 +107,10 @@ def _lead(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step
         unsettled=0,
         reached=reached,
         stopped=False,
+        retired=state.view.retired,
     )
-    write = Write(Disk(memory.journal, state.view.epoch, led=True), begins=laws.keep(Rule.A2_LEADS))
+    adopted = Disk(memory.journal, state.view.epoch, led=True, retired=state.view.retired)
+    write = Write(adopted, begins=laws.keep(Rule.A2_LEADS))
     led = commit(laws, state, place, leading, write)
     yield ("leads", place, state.view.epoch), led if write.begins else announce(led, place)
 
@@ -156,6 +158,7 @@ def _take(laws: Laws, state: State, place: int, server: Server, message: Message
             adopted=max(memory.adopted, message.epoch),
             led=memory.led and not newer,
             noted=noted,
+            retired=memory.retired if not newer else 0,
         )
         answer = Acknowledgement(epoch, place, server.incarnation, matched)
         write = Write(disk, answer, granting(laws, place, server, message))

@@ -11,7 +11,7 @@ from tests.model.rules import Rule
 from tests.model.state import Entry, Journal, Members, Proposal, Server, State, Write, common
 from tests.model.witness import propose, with_member, without_member
 
-__all__ = ["acts", "happenings", "matched_by"]
+__all__ = ["acknowledged_by", "acts", "happenings", "matched_by"]
 
 
 def acts(laws: Laws, server: Server) -> bool:
@@ -40,7 +40,8 @@ def happenings(laws: Laws, state: State, place: int) -> Iterator[Step]:
     if not acts(laws, server):
         return
     may_act = laws.may_act(bool(server.writes))
-    if may_act and not server.stopped and has_room(laws, server):
+    stopped = server.stopped or (server.retired and laws.keep(Rule.V14_DECIDES))
+    if may_act and not stopped and has_room(laws, server):
         yield from _decide(laws, state, place, server)
     if may_act or not laws.keep(Rule.A1_OWN_DISK):
         yield from _acknowledge(laws, state, place, server)
@@ -61,7 +62,8 @@ def _decide(laws: Laws, state: State, place: int, server: Server) -> Iterator[St
             continue
         journal = (*memory.journal, Entry(memory.adopted, request))
         write = Write(memory._replace(journal=journal))
-        deciding = state.with_server(place, server._replace(writes=(*server.writes, write)))
+        owes = server.owes | (1 << request if laws.bounds.movers else 0)
+        deciding = state.with_server(place, server._replace(writes=(*server.writes, write), owes=owes))
         yield ("decides", place, request), _send(deciding, place, memory.adopted, memory.journal, journal)
 
 
@@ -77,8 +79,23 @@ def _send(state: State, place: int, epoch: int, before: Journal, journal: Journa
 def _acknowledge(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:
     """A1: answer what every copy that counts holds."""
     journal = server.memory.journal
+    limit = acknowledged_by(laws, state, place, server)
+    for matched in range(1, min(limit, len(journal)) + 1):
+        told = set(enumerate(journal[:matched], 1))
+        if server.retired and laws.keep(Rule.V14_ANSWERS):
+            told = {(action_id, entry) for action_id, entry in told if server.owes >> entry.request & 1}
+        answered = state.acknowledged | told
+        if answered != state.acknowledged or matched > server.reached:
+            reached = server._replace(reached=max(server.reached, matched))
+            answering = state._replace(acknowledged=answered).with_server(place, reached)
+            yield ("answers up to", place, matched), answering
+
+
+def acknowledged_by(laws: Laws, state: State, place: int, server: Server) -> int:
+    """Return up to where what a leader holds is known to be on every copy that counts, in its epoch."""
+    journal = server.memory.journal
     if sum(map(bool, server.members)) < laws.bounds.copies_min:
-        return
+        return 0
     limit = common(server.disk.journal, journal) if laws.keep(Rule.A1_OWN_DISK) else len(journal)
     if laws.keep(Rule.A1_COPIES):
         held = (
@@ -88,12 +105,7 @@ def _acknowledge(laws: Laws, state: State, place: int, server: Server) -> Iterat
         limit = min(limit, min(held, default=limit))
     if not laws.keep(Rule.A1_RECORDED):
         limit = max(limit, sum(entry.epoch < server.memory.adopted for entry in journal))
-    for matched in range(1, min(limit, len(journal)) + 1):
-        answered = state.acknowledged | set(enumerate(journal[:matched], 1))
-        if answered != state.acknowledged or matched > server.reached:
-            reached = server._replace(reached=max(server.reached, matched))
-            answering = state._replace(acknowledged=answered).with_server(place, reached)
-            yield ("answers up to", place, matched), answering
+    return limit
 
 
 def _read(laws: Laws, state: State, place: int, server: Server) -> Iterator[Step]:

@@ -106,7 +106,7 @@ def are_over(laws: Laws, state: State, server: Server) -> bool:
 
 def may_read(laws: Laws, state: State, place: int, server: Server) -> bool:
     """R1 and R2; without leases a primary that is not alone asks, and that is not modelled."""
-    if server.stopped:
+    if server.stopped or (server.retired and laws.keep(Rule.V14_READS)):
         return False
     needed = [(other, member) for other, member in enumerate(server.members) if member and other != place]
     if laws.keep(Rule.R1_UNSETTLED):

@@ -12,7 +12,7 @@ __all__ = ["broken"]
 
 def broken(laws: Laws, state: State) -> str | None:
     """Return the sentence about the promise that this state breaks, None if it breaks none."""
-    return _double(state) or _loss(laws, state) or _stale_read(laws, state)
+    return _double(state) or _loss(laws, state) or _moved(laws, state) or _stale_read(laws, state)
 
 
 def _double(state: State) -> str | None:
@@ -50,6 +50,19 @@ def _loss(laws: Laws, state: State) -> str | None:
         for incarnation, disk in _disks(server):
             if laws.bounds.latent and member == incarnation and _lacks(disk.journal, state):
                 return f"loss: {place} is in sync, and lacks what was acknowledged"
+    return None
+
+
+def _moved(laws: Laws, state: State) -> str | None:
+    """V14: what the database opens with is all that there ever is, and nobody else answers then."""
+    database = state.database
+    if not database.open:
+        return None
+    if _lacks(database.journal, state):
+        return "loss: the database is open, and lacks what was acknowledged"
+    for place, server in enumerate(state.servers):
+        if acts(laws, server) and may_read(laws, state, place, server):
+            return f"stale read: the database is open, and {place} answers from its copy"
     return None
 
 

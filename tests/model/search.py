@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.model import disks, follower, leader, leases, witness
+from tests.model import disks, follower, leader, leases, mover, witness
 from tests.model.bounds import Bounds
 from tests.model.laws import Laws, Step
 from tests.model.promises import broken
@@ -76,6 +76,7 @@ def _draws(lengths: tuple[int, ...], count: int) -> Iterator[tuple[int, ...]]:
 
 def _happenings(laws: Laws, state: State) -> Iterator[Step]:
     yield from witness.happenings(laws, state)
+    yield from mover.happenings(laws, state)
     for place in range(len(state.servers)):
         yield from disks.happenings(laws, state, place)
         yield from leases.happenings(laws, state, place)

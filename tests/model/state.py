@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 __all__ = [
+    "REINSTATED",
     "Acknowledgement",
+    "Database",
     "Disk",
     "Entry",
     "Homes",
@@ -16,6 +18,7 @@ __all__ = [
     "Lease",
     "Members",
     "Message",
+    "Mover",
     "Proposal",
     "Server",
     "State",
@@ -41,14 +44,22 @@ Homes = tuple[int, ...]
 """For each server its address, 1 or 2; 0 if it is none of the bank's. Empty where nobody comes or goes."""
 
 
+REINSTATED = -1
+"""Of a proposal: the servers are not retired any more."""
+
+
 class Proposal(NamedTuple):
-    """A view that may follow the one there is; `handed_over_by` is -1 if nobody gave the lead away."""
+    """A view that may follow the one there is; `handed_over_by` is -1 if nobody gave the lead away.
+
+    `retired`: the epoch in which the servers were, as it will be in the view; 0: as it is.
+    """
 
     primary: int
     members: Members
     handed_over_by: int = -1
     forced: bool = False
     homes: Homes = ()
+    retired: int = 0
 
 
 class View(NamedTuple):
@@ -60,16 +71,21 @@ class View(NamedTuple):
     handed_over_by: int = -1
     forced: bool = False
     homes: Homes = ()
+    retired: int = 0
     gone: bool = False
 
 
 class Disk(NamedTuple):
-    """What a commit makes durable: journal, adopted epoch (0: empty), whether it led that, leases granted."""
+    """What a commit makes durable: journal, adopted epoch (0: empty), whether it led that, leases granted.
+
+    `retired`: of an epoch that it led, when the servers were.
+    """
 
     journal: Journal
     adopted: int
     led: bool = False
     noted: int = 0
+    retired: int = 0
 
 
 class Acknowledgement(NamedTuple):
@@ -124,6 +140,8 @@ class Server(NamedTuple):
     unsettled: int = 0  # Servers, as bits, whose let-in may win unheard.
     reached: int = 0  # All up to there was acknowledged by this process, or it began to lead with it.
     stopped: bool = False
+    retired: int = 0  # Of the epoch that it leads: the one in which the servers were; 0: they serve.
+    owes: int = 0  # Requests, as bits, that it has decided itself since it leads; where the bank may move.
     proofs: int = 0  # Servers, as bits, that were found dead; the news is on its way.
     lease: int = 0  # What this process was told, and counts as a primary.
     started_in: int = 0  # Of an empty server: the witness's epoch when its process started.
@@ -140,7 +158,35 @@ class Server(NamedTuple):
 
     def follower(self) -> Server:
         """Return the same process when it no longer leads."""
-        return self._replace(leads=False, members=(), mandatory=(), unsettled=0, reached=0, stopped=False)
+        return self._replace(
+            leads=False,
+            members=(),
+            mandatory=(),
+            unsettled=0,
+            reached=0,
+            stopped=False,
+            retired=0,
+            owes=0,
+        )
+
+
+class Database(NamedTuple):
+    """To where the bank moves: the row of what is arriving (0: none), and how many there were; or open."""
+
+    row: int = 0
+    rows: int = 0
+    open: bool = False
+    journal: Journal = ()
+
+
+class Mover(NamedTuple):
+    """Somebody who moves the bank: by which row, and the newest retired view that he has seen."""
+
+    row: int
+    seen: int = 0
+    frozen: bool = False
+    """All that there ever is was copied."""
+    journal: Journal = ()
 
 
 class State(NamedTuple):
@@ -158,6 +204,10 @@ class State(NamedTuple):
     restores: int
     forces: int = 0
     changes: int = 0
+    database: Database = Database()
+    movers: tuple[Mover, ...] = ()
+    cancelled: tuple[int, ...] = ()
+    """For each time that a move was cancelled: the retirement that was seen before; 0: none was."""
 
     def with_server(self, place: int, server: Server) -> State:
         """Return the world in which one server is another value."""

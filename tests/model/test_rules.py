@@ -34,6 +34,30 @@ MOVED_AND_LEADS = (
 """A server is moved, started where it lives now, let in, and given the lead; the other one has not looked."""
 
 
+MOVES = (
+    "1 is the row that a mover begins",
+    "0 proposes to be retired",
+    "0 wins 2 1 1 retired",
+)
+"""The servers are retired by somebody who moves the bank."""
+
+TAKEN_BACK_ELSEWHERE = (
+    *MOVES,
+    "0 leads 2",
+    "1 proposes to take over",
+    "1 wins 3 0 1 retired",
+    "1 is the row that is taken away",
+    "1 leads 3",
+    "1 proposes to be reinstated",
+    "1 wins 4 0 1",
+    "1 leads 4",
+    "1 decides 1",
+    "1 is durable at",
+    "1 answers up to 1",
+)
+"""One server leads the retired epoch, and has not heard that the other one leads, and serves."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A rule, where to look, what goes wrong; `story` is how the history begins, where that is long.
@@ -60,6 +84,8 @@ def small(
     disks: int = 0,
     restores: int = 0,
     forces: int = 0,
+    movers: int = 0,
+    cancels: int = 0,
     leases: tuple[int, ...] = (),
     changes: int = 0,
     latent: bool = True,
@@ -76,6 +102,8 @@ def small(
         disks=disks,
         restores=restores,
         forces=forces,
+        movers=movers,
+        cancels=cancels,
         leases=leases,
         changes=changes,
         latent=latent,
@@ -172,6 +200,43 @@ CASES = (
         wrong="stale read",
         story=(*MOVED_AND_LEADS, "0 takes 4 0", "0 crashes 1"),
     ),
+    Case(without=Rule.V14_CARRIED, bounds=small(epochs=3, movers=1), wrong="stale read"),
+    Case(without=Rule.V14_DECIDES, bounds=small(movers=1), wrong="loss"),
+    Case(without=Rule.V14_READS, bounds=small(movers=1, leases=(1,)), wrong="stale read"),
+    Case(
+        without=Rule.V14_ANSWERS,
+        bounds=small(epochs=3, crashes=1, movers=1),
+        wrong="loss",
+        story=(*MOVES, "2 is the retired epoch that a mover sees", "0 decides 1", "0 crashes 0"),
+    ),
+    Case(without=Rule.V14_LEADS, bounds=small(movers=1), wrong="loss"),
+    Case(
+        without=Rule.V14_SEEN,
+        bounds=small(epochs=5, movers=2, cancels=1),
+        wrong="loss",
+        story=TAKEN_BACK_ELSEWHERE,
+    ),
+    Case(without=Rule.V14_ALL, bounds=small(movers=1), wrong="loss"),
+    Case(without=Rule.V14_NOTED, bounds=small(epochs=3, movers=1, restores=1), wrong="stale read"),
+    Case(without=Rule.V14_CANCEL, bounds=small(epochs=3, movers=1, cancels=1), wrong="loss", story=MOVES),
+    Case(
+        without=Rule.V14_SERVED,
+        bounds=small(epochs=3, movers=2, cancels=1),
+        wrong="loss",
+        story=(*MOVES, "1 is the row that is taken away"),
+    ),
+    Case(
+        without=Rule.V14_SAME,
+        bounds=small(epochs=3, movers=2, cancels=1),
+        wrong="loss",
+        story=(
+            "1 is the row that a mover begins",
+            "1 is the row that is taken away",
+            "2 is the row that a mover begins",
+            "0 proposes to be retired",
+            "0 wins 2 1 1 retired",
+        ),
+    ),
     Case(without=Rule.R4_SAW, bounds=small(leases=(1,)), wrong="loss"),
     Case(without=Rule.R4_EPOCH, bounds=small(leases=(1,)), wrong="loss"),
 )
@@ -241,6 +306,11 @@ def test_every_rule_has_its_case() -> None:
         small(epochs=2, requests=2, members=1, forces=1),
         pytest.param(small(epochs=3, requests=2, members=1, forces=1), marks=pytest.mark.long),
         pytest.param(small(epochs=3, leases=(1,), changes=1), marks=pytest.mark.long),
+        small(movers=1, leases=(1,)),
+        small(epochs=3, movers=1),
+        pytest.param(small(epochs=3, movers=1, cancels=1), marks=pytest.mark.long),
+        pytest.param(small(epochs=3, movers=2, cancels=1), marks=pytest.mark.long),
+        pytest.param(small(epochs=3, crashes=1, movers=1, cancels=1), marks=pytest.mark.long),
         pipelined(),
     ],
     ids=[
@@ -252,6 +322,11 @@ def test_every_rule_has_its_case() -> None:
         "forced-two-requests",
         "forced-later-two-requests",
         "a-move",
+        "to-a-database",
+        "to-a-database-and-on",
+        "to-a-database-and-not-after-all",
+        "to-a-database-by-two",
+        "to-a-database-and-a-crash",
         "pipelined",
     ],
 )

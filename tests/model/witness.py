@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.model.laws import Laws, Step
 from tests.model.leases import after_a_start
 from tests.model.rules import Rule
-from tests.model.state import Entry, Members, Proposal, Server, State, View
+from tests.model.state import REINSTATED, Entry, Members, Proposal, Server, State, View
 
 __all__ = ["happenings", "propose", "with_member", "without_member"]
 
@@ -16,6 +16,8 @@ def propose(laws: Laws, state: State, proposal: Proposal) -> State | None:
     """Return the world in which it may win from now on; None if that is this one."""
     if not proposal.homes:
         proposal = proposal._replace(homes=state.view.homes)
+    if not proposal.retired and laws.keep(Rule.V14_CARRIED):
+        proposal = proposal._replace(retired=state.view.retired)
     if state.view.epoch >= laws.bounds.epochs or proposal in state.proposals:
         return None
     return state._replace(proposals=state.proposals | {proposal})
@@ -37,11 +39,15 @@ def happenings(laws: Laws, state: State) -> Iterator[Step]:
     if epoch > laws.bounds.epochs:
         return
     for proposal in state.proposals:
-        won = state._replace(view=View(epoch, *proposal), proposals=frozenset())
+        view = View(epoch, *proposal)
+        if proposal.retired == REINSTATED:
+            view = view._replace(retired=0)
+        won = state._replace(view=view, proposals=frozenset())
         if proposal.forced:
             won = won._replace(acknowledged=_kept(state, proposal.primary))
         homes = proposal.homes if proposal.homes != state.view.homes else ()
-        yield ("wins", proposal.primary, epoch, *proposal.members, *homes), won
+        retired = ("retired",) if view.retired else ()
+        yield ("wins", proposal.primary, epoch, *proposal.members, *homes, *retired), won
     if state.forces:
         yield from _forced(laws, state)
     if state.restores and all(not server.writes and server.aside is None for server in state.servers):
@@ -98,8 +104,9 @@ def _restored(laws: Laws, state: State, epoch: int) -> Iterator[Step]:
     by = newest_epoch if laws.keep(Rule.V9_RESTORE) else newest_journal
     place = max(range(len(state.servers)), key=lambda other: by(state.servers[other]))
     alone = with_member((0,) * len(state.servers), place, state.servers[place].incarnation)
+    retired = state.servers[place].disk.retired if laws.keep(Rule.V14_NOTED) else 0
     restored = state._replace(
-        view=View(epoch, place, alone, homes=state.view.homes),
+        view=View(epoch, place, alone, homes=state.view.homes, retired=retired),
         proposals=frozenset(),
         servers=tuple(server.follower() for server in state.servers),
         sent=frozenset(),

@@ -363,8 +363,8 @@ class Bank:
     def resume(self, name: str) -> None:
         self.take(name, PauseAsked(token="operator", pause=None, operator="anna"))
 
-    def retire(self, name: str, retired_for: str | None) -> None:
-        self.take(name, RetireAsked(token="operator", retired_for=retired_for, operator="anna"))
+    def retire(self, name: str, retired_for: str | None, seen: tuple[str, int] | None = None) -> None:
+        self.take(name, RetireAsked(token="operator", retired_for=retired_for, operator="anna", seen=seen))
 
     def stop(self, name: str) -> None:
         self.take(name, StopAsked())

@@ -94,6 +94,22 @@ def test_the_servers_are_reinstated() -> None:
     assert bank.balances() == {"s1": 90, "s2": 90}
 
 
+def test_they_are_reinstated_from_the_view_that_was_seen_and_from_no_later_one() -> None:
+    """By a later retirement the bank may have gone meanwhile."""
+    bank = retired()
+    seen = (view_of(bank).history, view_of(bank).epoch)
+    for retired_for in (None, THERE):
+        before = view_of(bank)
+        bank.retire("s1", retired_for, (before.history, before.epoch))
+        bank.settle(lambda before=before: view_of(bank) != before)  # type: ignore[misc]
+        bank.deliver_all()
+    bank.told()
+    bank.retire("s1", None, seen)
+    bank.deliver_all()
+    assert any("the view has changed since" in line for line in bank.told())
+    assert view_of(bank).retired_for == THERE
+
+
 @pytest.mark.parametrize("there", [None, THERE])
 def test_a_takeover_and_whoever_lets_others_in_leave_it_as_it_is(there: str | None) -> None:
     view = replace(view_of(running("s1", "s2")), retired_for=THERE)

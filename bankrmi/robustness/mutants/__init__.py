@@ -8,6 +8,7 @@ Its files:
     reading             bugs in who may read, and when a server may lead (R1 to R5)
     once_only           bugs in doing each request once, and in failing (O1, O2, F1)
     folding             bugs in what leaves the journal, and in what is forgotten (J1, O5)
+    leaving             bugs in giving the bank away to a database (V14)
     of_services         bugs in running a class of somebody else's (S1 to S3)
     transfers           bugs in what has two halves
     under_load          bugs in what is done when there is more to do than time (W1 to W4)

@@ -30,6 +30,8 @@ production's; the network, clocks, disks and the life of processes are simulated
     maintenance   pauses automatic takeover, resumes it, and has servers lead by force
     steward       adds, removes, moves and replaces servers while everything else goes on
     rollout       puts new code on the machines, one after the other, where there are releases of it
+    bank_mover    moves the bank to a database, and takes that back, at badly timed moments
+    pretend_database  what it moves to
     exporting     exports all accounts now and then
     workload      what clients ask for
     promises      what must never be seen, watched after every step

@@ -25,6 +25,7 @@ from bankrmi.robustness.simulator.witness import SimulatedWitness
 from bankrmi.robustness.simulator.work import Work
 from bankrmi.robustness.simulator.workload import Workload
 from bankrmi.robustness.simulator.world import World
+from bankrmi.server.backing_up import Backups
 from bankrmi.server.copy_fetching import Question
 from bankrmi.server.copy_serving import CopyCall
 from bankrmi.server.exporting import Exports
@@ -70,6 +71,10 @@ class OtherProcess(Protocol):
     @property
     def exports(self) -> Exports:
         """The exports that it serves."""
+
+    @property
+    def backups(self) -> Backups:
+        """What it gives to whoever takes a backup, or moves the bank."""
 
     def arrive(self, action: Callable[[], None]) -> None:
         """Something from another server wants to be dealt with."""
@@ -239,6 +244,12 @@ class Cluster(Protocol):
 
     def shown(self, server: str, action_id: int) -> None:
         """A server shows the state at this action id."""
+
+    def left(self, records: Sequence[Record], *, opens: bool) -> None:
+        """A database has all that there ever is of the bank, as whoever moves it was told; or it `opens`."""
+
+    def stays(self) -> None:
+        """That was taken away there: the servers may keep the bank."""
 
     def turned_away(self) -> None:
         """A server has told a caller that it is busy."""

@@ -30,6 +30,7 @@ from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.loop import Loop
 from bankrmi.robustness.simulator.network import SimulatedNetwork
 from bankrmi.robustness.simulator.own_process import OwnServer
+from bankrmi.server.backing_up import Backups
 from bankrmi.server.carrier import Carrier
 from bankrmi.server.exporting import Exports
 from bankrmi.server.folding import Folder
@@ -89,6 +90,9 @@ class SimulatedProcess:
             now_ms=lambda: self.world.now_ms,
             timeout_ms=TIMEOUT_MS,
             page=1,
+        )
+        self.backups = Backups(
+            self, self._accounts, server=self.name, now_ms=lambda: self.world.now_ms, wall_us=self.wall_us
         )
         self.desk = Desk(self, self.carrier.take, self.carrier.read_at_once)
         self._migrate = self.cluster.workload.migrations(server.release, self)

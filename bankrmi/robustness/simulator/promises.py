@@ -11,7 +11,10 @@ After every step and every commit of a server, and whenever an answer leaves one
 - what somebody was told is forgotten is never done afterwards;
 - an epoch that was adopted durably is never forgotten by the disk that adopted it, and nobody speaks in an
   epoch before that;
-- while automatic takeover is paused, nobody takes over but by an operator's word (V11).
+- while automatic takeover is paused, nobody takes over but by an operator's word (V11);
+- once whoever moves the bank was told that the servers are retired, and what they hold, nobody is answered
+  with anything that is not in that, and the database opens with all that anybody was told, unless it is taken
+  back; who asks after it has opened is answered by no server (V14).
 
 Rule 1: what an answer rests on counts as acknowledged when the answer leaves, be it a decline, a read, or the
         refusal of a stale request (A1).
@@ -31,6 +34,7 @@ from bankrmi.replication.effects import Decided, IsForgotten, IsStale, Read, Rep
 from bankrmi.replication.messages import Acknowledged, Checkpoint
 from bankrmi.replication.record import Position, Record
 from bankrmi.replication.view import View
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
@@ -63,6 +67,9 @@ class PromiseMonitor:
         self.fold_count = 0
         """How many records were folded, on all disks."""
         self._forgotten: set[tuple[str, int]] = set()  # Requests that somebody was told are.
+        self._told = _NOTHING  # The newest record that anybody's answer rested on.
+        self._left: dict[int, bytes] | None = None  # What a database has: digests, by action id.
+        self._open_since_ms: float | None = None
 
     # -- what happened ---------------------------------------------------------------------------
 
@@ -106,12 +113,16 @@ class PromiseMonitor:
         for server in self._cluster.servers.values():
             self._check_holds_all(server)
 
-    def answered(self, server: SimulatedServer, request: tuple[str, int] | None, reply: Reply) -> None:
+    def answered(self, server: SimulatedServer, asked: SimulatedCall, reply: Reply) -> None:
         """An answer leaves a server: from here on, what it rests on is acknowledged."""
+        request = asked.request
+        if isinstance(reply, Decided | Read | IsStale | IsForgotten):
+            self._check_has_not_left(server, asked)
         match reply:
             case Decided(record=record):
                 self._check_is_acknowledged(record)
                 self._acknowledge(server, record.position)
+                self._rests_on(record.position)
             case Read(action_id=action_id):
                 self.shown(server, action_id)
             case IsForgotten() if request is not None:
@@ -142,11 +153,48 @@ class PromiseMonitor:
         for history in {before.history, *self._histories}:
             self.kept[history] = min(kept, self.kept.get(history, kept))
         self._forgotten.clear()  # What they were forgotten by may be lost, too.
+        if self._told.action_id > kept:
+            self._told = self.newest
         self._model, self._records = self._cluster.workload.model(), None
         self.records = [record for record in self.records if record.action_id <= kept]
         for record in self.records:
             self._check_record(held, record)
         return kept
+
+    # -- a bank that leaves ----------------------------------------------------------------------
+
+    def left(self, records: Sequence[Record], *, opens: bool) -> None:
+        """A database has these records, which is all that there ever is; or it `opens` with them."""
+        self._left = {record.action_id: record.digest for record in records}
+        if opens:
+            self._open_since_ms = self._cluster.world.now_ms
+        if self._told.action_id and self._left.get(self._told.action_id) != self._told.digest:
+            raise SimulationFailure(
+                "safety",
+                f"the bank leaves with all up to action id {max(self._left, default=0)}, and somebody was "
+                f"told what came of {self._told.action_id}, which is not in that",
+            )
+
+    def stays(self) -> None:
+        """What a database has was taken away there: the servers may keep the bank."""
+        self._left = self._open_since_ms = None
+
+    def _rests_on(self, position: Position) -> None:
+        if position.action_id > self._told.action_id:
+            self._told = position
+        if self._left is not None and self._left.get(position.action_id) != position.digest:
+            raise SimulationFailure(
+                "safety",
+                f"somebody is told what came of action id {position.action_id}, and the bank has left "
+                f"without it, with all up to {max(self._left, default=0)}",
+            )
+
+    def _check_has_not_left(self, server: SimulatedServer, asked: SimulatedCall) -> None:
+        if self._open_since_ms is not None and asked.invoked_ms > self._open_since_ms:
+            raise SimulationFailure(
+                "safety",
+                f"{server.name} answers what was asked when the bank was open in a database already",
+            )
 
     # -- what must hold --------------------------------------------------------------------------
 

@@ -158,6 +158,8 @@ class Recovery:
         leader = self._leader(view)
         if leader is None:
             return f"{view.primary} does not lead epoch {view.epoch}"
+        if view.retired_for is not None or leader.primary is None or leader.primary.view.retired_for:
+            return f"the servers are retired (epoch {view.epoch})"
         names = {server.name for server in self._survivors}
         if view.servers is not None:
             names &= view.servers.keys()

@@ -23,6 +23,7 @@ from bankrmi.replication.view import View
 from bankrmi.robustness.checker.verdict import Copy
 from bankrmi.robustness.checker.without_collector import without_collector
 from bankrmi.robustness.simulator.asked import SimulatedCall
+from bankrmi.robustness.simulator.bank_mover import BankMover
 from bankrmi.robustness.simulator.bounds import AdmissionBounds
 from bankrmi.robustness.simulator.chart import chart
 from bankrmi.robustness.simulator.client import OPERATIONS_AT_MOST, SimulatedClient
@@ -152,6 +153,7 @@ class Simulation:
         self.exporter: Exporter = Exporter(self)
         self.nemesis = SimulatedNemesis(self)
         self.maintenance = Maintenance(self)
+        self.mover = BankMover(self)
         self._place_far()
         self.witness.loses = self.nemesis.would_lose_everything
         self.witness.is_well = self.nemesis.leads_and_is_heard
@@ -269,11 +271,13 @@ class Simulation:
                 caller.begin()
             self.nemesis.arrange()
             self.maintenance.arrange()
+            self.mover.arrange()
             self.exporter.begin()
             self.steward.begin()
             self.rollout.begin()
             world.run_until(self.duration_ms)
             self.maintenance.end()
+            self.mover.end()
         survivors = Recovery(self, self.rollout).run()
         self._final_verdict(survivors)
 
@@ -291,6 +295,7 @@ class Simulation:
         kept = self.promises.forced(before, self.servers[view.primary])
         self.world.note(view.primary, "has won by force, and keeps what was acknowledged up to", kept)
         self.maintenance.forced += 1
+        self.mover.give_up()
         self.operator.note_history(view.history)
         self.exporter.waive(kept)
         self.told = min(self.told, kept)
@@ -357,13 +362,21 @@ class Simulation:
         """A server shows the state at this action id."""
         self.promises.shown(self.servers[server], action_id)
 
+    def left(self, records: Sequence[Record], *, opens: bool) -> None:
+        """A database has all that there ever is of the bank, as whoever moves it was told; or it `opens`."""
+        self.promises.left(records, opens=opens)
+
+    def stays(self) -> None:
+        """That was taken away there: the servers may keep the bank."""
+        self.promises.stays()
+
     def turned_away(self) -> None:
         """A server has told a caller that it is busy."""
         self.told_busy += 1
 
     def answered(self, server: str, attempt: Any, reply: Reply) -> None:
         """An answer to this attempt of a client leaves a server."""
-        self.promises.answered(self.servers[server], attempt.asked.request, reply)
+        self.promises.answered(self.servers[server], attempt.asked, reply)
         caller = self._callers[attempt.asked.client]
         self.world.send(server, caller.name, reply, lambda: caller.answer(attempt, reply))
 

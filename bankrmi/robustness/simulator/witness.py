@@ -43,6 +43,8 @@ class SimulatedWitness:
         self.boot = 0
         self._loop = Loop(world, lambda: True, lambda: self._loop.go_on())
         self._past_histories: set[str] = set()
+        self.views: list[View] = []
+        """All that it remembers, oldest first."""
         self.lost: set[str] = set()  # Servers that are never heard again, not even what is on its way.
         self.on_change: Callable[[], None] = lambda: None
         self.is_well: Callable[[str], bool] = lambda _: True
@@ -55,6 +57,7 @@ class SimulatedWitness:
         self.world.note(self.name, "has lost its memory")
         self.boot += 1
         self._past_histories.clear()
+        self.views.clear()
         self.view = None
 
     def read(self, server: str, answer: Callable[[Event], None]) -> None:
@@ -125,6 +128,7 @@ class SimulatedWitness:
         if self.view is not None and self.view.history != view.history:
             self._past_histories.add(self.view.history)
         self.before, self.view = self.view, view
+        self.views.append(view)
 
     def _serve(
         self,

@@ -122,6 +122,9 @@ class Workload(Protocol):
     haste: float = 1.0
     """So many times as often as else things go wrong, and clients ask something, in a world of this."""
 
+    leaves: bool = False
+    """Whether it is moved to a database in every world, and not in some."""
+
     releases: int = 1
     """How many releases of the code there are: servers begin with the first, and in the end have the last."""
 

@@ -135,7 +135,7 @@ def chaos(
 
         judge = ServiceJudge(found)
         served = ServedOrder(
-            target=found.target, folder=found.folder, workload=workload or "", model=model or ""
+            services=found.services, folder=found.folder, workload=workload or "", model=model or ""
         )
     place = directory_for(directory)
     order = ChaosOrder(
@@ -151,6 +151,7 @@ def chaos(
         engine=engine or "",
         directory=place,
         served=served,
+        words_before=tuple(["bankrmi"] if found is None else invocation.words_before()),
     )
     progress = WrittenOver()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -224,10 +225,10 @@ def simulate(
         under_load=under_load,
         jobs=jobs,
     )
-    prefix = "bankrmi simulate" if served is None else f"bankrmi serve {served.target} simulate"
-    options = [f"--workload {workload}" if workload else "", f"--model {model}" if model else ""]
-    options += ["--services" if services else ""]
-    again = " ".join([prefix, *filter(None, options)])
+    words = ["bankrmi"] if served is None else invocation.words_before()
+    words += ["simulate", *(["--services"] if services else [])]
+    words += [*(["--workload", workload] if workload else []), *(["--model", model] if model else [])]
+    again = shlex.join(words)
     return _try(results_of, seed, seeds, minutes, again, counts=served is not None)
 
 

@@ -113,11 +113,13 @@ class _Told:
 
     def hello(self) -> AnyEvent:
         recorded = self._recorded
+        service, served = next(iter(recorded.services), ("account", None))
         return HelloEvent(
             t=self._ms(recorded.started_ns),
             format=FORMAT,
             version=recorded.version,
-            service="account",
+            service=service,
+            serves=served,
             servers=dict.fromkeys(self._servers, ""),
             keeper="witness" if len(self._keepers) < 2 else "etcd",
             told_by="chaos",

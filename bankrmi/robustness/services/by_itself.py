@@ -28,13 +28,19 @@ from typing import Any, Protocol
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import Scalar
 from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
-from bankrmi.robustness.services.plain_runs import all_rows, as_plain, came_of, made_plain
+from bankrmi.robustness.services.plain_runs import (
+    all_rows,
+    as_plain,
+    came_of,
+    made_plain,
+    rows_of_attributes,
+)
 from bankrmi.robustness.services.together import ServicesTogether
 from bankrmi.robustness.services.wanted import operation_in_words
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method, Service, described, migration_name
 from bankrmi.service.guard import watched
-from bankrmi.service.served_services import ServedServices, plain_name
+from bankrmi.service.served_services import HOME, ServedServices, plain_name
 from bankrmi.service.tables import Doing, ServiceTables, check_tables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.state_machine import Moment
@@ -78,17 +84,13 @@ class ServiceByItself:
                 if not self._runs.has(method, version):
                     where = known.name if made is None else _name(kinds.get(version, made))
                     raise ConfigurationError(f"{where} has no method {method}, and {known.name} has")
-        self._name = description.name if made is None else _name(made)
+        self.name = _called(description, made)
+        """What it is, for people."""
         self._newest_us = 0
         self._is_a_service = type(self._runs) is not _PlainObject
         self._is_the_class = model is None or (
             isinstance(description, Description) and model is description.kind
         )
-
-    @property
-    def name(self) -> str:
-        """What it is, for people."""
-        return f"{self._name} by itself"
 
     def update(self, call: Called, moment: Moment, told: CallOutcome) -> CallOutcome:
         """Do it; return what comes of it here. `told` is what is said to have come of it."""
@@ -167,7 +169,8 @@ class ServiceByItself:
         return frozenset(error.__qualname__ for method in methods for error in method.raises)
 
     def rows(self) -> list[tuple[Any, ...]] | None:
-        """Return the whole state as tables hold it; None where it is another class that stands here."""
+        """Return the whole state as tables hold it (see `plain_runs.comparable`); None where it is another
+        class that stands here."""
         return self._runs.rows() if self._is_the_class else None
 
     def reverse_unordered_rows(self) -> None:
@@ -458,6 +461,9 @@ class _PlainService(_PlainObject):
         with watched(self._module, is_update=True):
             return super().migrate(target, given)
 
+    def rows(self) -> list[tuple[Any, ...]]:
+        return rows_of_attributes(HOME, self._object)
+
 
 def _kinds(made: Any, newest: int) -> dict[int, Any]:
     """Return what stands for the service in each version; the one before is the `previous` of each."""
@@ -488,6 +494,14 @@ def _moments(first_us: int, last_us: int) -> list[int | None]:
     """Return both ends, and some moments between them: what ends while it is asked may be seen or not."""
     steps = [first_us + (last_us - first_us) * step // _BETWEEN for step in range(1, _BETWEEN)]
     return [last_us, first_us, *steps]
+
+
+def _called(description: Description | ServedServices, made: Any) -> str:
+    if made is not None:
+        return f"{_name(made)} by itself"
+    if isinstance(description, ServedServices):
+        return f"a plain run of {description.name}"
+    return f"{description.name} by itself"
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -18,11 +18,12 @@ from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_check import CallReplay
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.plain_runs import comparable
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import Called, Raised
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["difference_in_words", "judge_calls", "read_outcome", "some_queries"]
+__all__ = ["judge_calls", "read_outcome", "some_queries", "wrong_rows"]
 
 _QUERIES_AT_LAST = 200
 
@@ -91,8 +92,7 @@ def _wrong_at_last(
     *,
     by_the_clock: bool,
 ) -> str:
-    rows = model.rows()
-    if rows is not None and (wrong := difference_in_words(server, list(journal.export()), rows, model.name)):
+    if wrong := wrong_rows(model, server, journal):
         return wrong
     for wanted in queries:
         began_us = time.time_ns() // 1000
@@ -106,10 +106,12 @@ def _wrong_at_last(
     return ""
 
 
-def difference_in_words(
-    server: str, held: list[tuple[Any, ...]], rows: list[tuple[Any, ...]], where: str
-) -> str:
+def wrong_rows(model: ServiceByItself, server: str, journal: SqliteJournal) -> str:
     """Return which row of a copy differs from those of the service by itself; nothing if none does."""
+    rows, where = model.rows(), model.name
+    if rows is None:
+        return ""
+    rows, held = comparable(rows), comparable(journal.export())
     if held == rows:
         return ""
     there, here = set(held), set(rows)

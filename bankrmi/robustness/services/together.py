@@ -17,7 +17,7 @@ from typing import Any
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.services.outcomes import CallOutcome
-from bankrmi.robustness.services.plain_runs import all_rows, came_of, made_plain
+from bankrmi.robustness.services.plain_runs import OURS, all_rows, came_of, made_plain, rows_of_attributes
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method
 from bankrmi.service.guard import watched
@@ -27,8 +27,6 @@ from bankrmi.service.using import Uses
 from bankrmi.storage.database import open_in_memory
 
 __all__ = ["ServicesTogether"]
-
-_OURS = frozenset({"_moment", "_others", "db"})
 
 
 class ServicesTogether:
@@ -69,9 +67,14 @@ class ServicesTogether:
     def has(self, name: str) -> bool:
         return name in self._services.methods
 
-    def rows(self) -> list[tuple[Any, ...]] | None:
-        keeps = any(one.kind._keeps_attributes for _, one in self._services.each())
-        return None if keeps else all_rows(self._database)
+    def rows(self) -> list[tuple[Any, ...]]:
+        attributes = [
+            row
+            for name, made in self._objects.items()
+            if self._keeps(name)
+            for row in rows_of_attributes(name, made)
+        ]
+        return all_rows(self._database) + attributes
 
     def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
         before = self._attributes() if may_raise else None
@@ -137,7 +140,7 @@ class ServicesTogether:
     def _attributes(self) -> dict[str, dict[str, Any]]:
         """Return copies of what is in attributes."""
         return {
-            name: copy.deepcopy({key: value for key, value in vars(made).items() if key not in _OURS})
+            name: copy.deepcopy({key: value for key, value in vars(made).items() if key not in OURS})
             for name, made in self._objects.items()
             if self._keeps(name)
         }
@@ -145,7 +148,7 @@ class ServicesTogether:
     def _put_back(self, before: dict[str, dict[str, Any]]) -> None:
         for name, attributes in before.items():
             held = vars(self._objects[name])
-            for key in [key for key in held if key not in _OURS]:
+            for key in [key for key in held if key not in OURS]:
                 del held[key]
             held.update(copy.deepcopy(attributes))
 

@@ -21,11 +21,15 @@ from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.plain_runs import comparable
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import Called, Raised
+from bankrmi.service.kept_values import unpacked_without_class
+from bankrmi.service.object_state import OBJECT_TABLE
+from bankrmi.service.served_services import plain_name
 from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["judge_calls", "read_outcome", "some_queries", "wrong_rows"]
 
 _QUERIES_AT_LAST = 200
+_ROW_SHOWN_AT_MOST = 120
 
 Noted = Callable[[int, Called, CallOutcome], None]
 
@@ -123,8 +127,24 @@ def wrong_rows(model: ServiceByItself, server: str, journal: SqliteJournal) -> s
 
 
 def _row(row: tuple[Any, ...]) -> str:
-    words = repr(row[1:])
-    return f"{words if len(words) <= 120 else words[:117] + '...'} in table {row[0]}"
+    service, table = plain_name(row[0])
+    if table == OBJECT_TABLE:
+        return _short(_attribute(*row[1:])) + (f" in {service}" if service else "")
+    return f"{_short(repr(row[1:]))} in table {row[0]}"
+
+
+def _attribute(name: str, key: bytes, place: int, content: bytes) -> str:
+    """Return the row of an attribute, or of a key of one that is a dict, as its author would write it."""
+    value = repr(unpacked_without_class(content)) if content else "{...}"
+    return (
+        f"self.{name}[{unpacked_without_class(key)!r}] = {value}, key {place},"
+        if key
+        else f"self.{name} = {value}"
+    )
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= _ROW_SHOWN_AT_MOST else f"{words[: _ROW_SHOWN_AT_MOST - 3]}..."
 
 
 def read_outcome(answer: Any) -> CallOutcome:

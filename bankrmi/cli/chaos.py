@@ -108,7 +108,9 @@ def chaos(
 
     With `bankrmi serve MODULE:CLASS chaos` that class is served. It is held against itself, one call after
     the other, or against the plain class of --model; what clients do, says the function of --workload (else
-    `workload` in its module; else any method is called): see docs/how-to/test-your-class.md.
+    `workload` in its module; else any method is called): see docs/how-to/test-your-class.md. Where a
+    configuration names several services (`bankrmi --config FILE chaos`), clients call all of them, and they
+    are held against their classes together.
 
     With --engine postgresql the accounts are in a database that fails over by itself; its primary is killed,
     paused, cut off and handed over, too.

@@ -151,11 +151,10 @@ def test_what_is_right_is_not_called_wrong(world: World, model: Callable[[], obj
 
 def test_what_one_was_told_of_two_is_held_against_both(world: World) -> None:
     """A query of one service that asks the other, and one after a call of the other has changed it."""
-    world.tell(7, value=CallOutcome.returned([9, 7]))
+    world.tell(7, value=CallOutcome.returned([7, 7]))
     [sentence] = world.violations()
-    assert "query orders.both('pear'): read [9, 7] at action id 7; it was [9, 7]" not in sentence
-    assert "it was returned" not in sentence
-    assert "in a plain run of Stock and Orders and Audit" in sentence
+    was = "it was [9, 7] in a plain run of Stock and Orders and Audit"
+    assert f"query orders.both('pear'): read [7, 7] at action id 7; {was}" in sentence
     world.tell(8, value=CallOutcome.returned(["x"]))
     assert len(world.violations()) == 2
 

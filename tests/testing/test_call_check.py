@@ -22,6 +22,7 @@ from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.wanted import CallMaker
 from bankrmi.service import described
+from bankrmi.service.calls import Called
 from tests.service.copies import Copy
 from tests.testing.judged_world import World
 from tests.testing.stock import Leases, PlainStock, Stock
@@ -170,6 +171,23 @@ def test_a_query_of_the_time_may_be_of_any_time_while_it_was_asked() -> None:
         (nothing, (1_001_001, 1_002_000), True),
     ):
         assert (alone.contradiction(asked, told, between) is None) is is_right
+
+
+def test_a_moment_is_looked_for_only_where_the_query_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Called] = []
+
+    def query(self: ServiceByItself, call: Called, now_us: int | None = None) -> CallOutcome:
+        asked.append(call)
+        return plain_query(self, call, now_us)
+
+    plain_query = ServiceByItself.query
+    monkeypatch.setattr(ServiceByItself, "query", query)
+    wrong = CallOutcome.returned("a lie")
+    assert ServiceByItself(DESCRIPTION).contradiction(CALLS.get("apple").called, wrong, (1, 1000))
+    assert len(asked) == 1
+    held = CallMaker(described(Leases)).held().called
+    assert ServiceByItself(described(Leases)).contradiction(held, wrong, (1, 1000))
+    assert len(asked) > 10
 
 
 def test_an_error_that_nobody_declared_is_none_that_is_declared() -> None:

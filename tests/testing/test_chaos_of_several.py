@@ -45,10 +45,10 @@ class Generous(PlainWarehouse):
         self.shelf.items["mug"] = 100, 10
 
 
-LOSES_INNER_CALLS = """
+DOES_HALF = """
 from bankrmi.robustness.mutants import planted
 
-bug = planted("inner-call-is-lost")
+bug = planted("half-of-a-call-stays")
 bug.__enter__()
 """
 
@@ -137,8 +137,8 @@ def _serves(services: dict[str, str]) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("words", [(), HELD_AGAINST], ids=["the classes", "a model"])
 def test_a_planted_bug_is_found_in_real_processes(tmp_path: Path, words: Sequence[str]) -> None:
-    """What another service had done for a call is lost, on all copies alike."""
-    done = _chaos(tmp_path / "chaos", "0.2", "--seed", "3", *BOUGHT, *words, planted=LOSES_INNER_CALLS)
+    """Of a call through two services only half stays, on all copies alike."""
+    done = _chaos(tmp_path / "chaos", "0.2", "--seed", "3", *BOUGHT, *words, planted=DOES_HALF)
     assert done.returncode == 1, done.stdout + done.stderr
     assert " by itself" in done.stdout or " a plain run of " in done.stdout
 

@@ -87,6 +87,8 @@ class ServiceByItself:
         self.name = _called(description, made)
         """What it is, for people."""
         self._newest_us = 0
+        self._asked_for_the_time = True
+        """Whether the newest query did."""
         self._is_a_service = type(self._runs) is not _PlainObject
         self._is_the_class = model is None or (
             isinstance(description, Description) and model is description.kind
@@ -129,6 +131,8 @@ class ServiceByItself:
             here = self.query(call, moment)
             if self.agrees(told, here):
                 return None
+            if not self._asked_for_the_time:
+                break  # It comes to the same at any time.
         return here
 
     def query(self, call: Called, now_us: int | None = None) -> CallOutcome:
@@ -136,8 +140,10 @@ class ServiceByItself:
         method = self._method(call, is_update=False)
         if method is None:
             return self._no_method(call)
-        now = _EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us)
-        return self._runs.query(method, call, now, self.version)
+        clock = _Clock(_EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us))
+        came = self._runs.query(method, call, clock, self.version)
+        self._asked_for_the_time = clock.was_asked
+        return came
 
     def _method(self, call: Called, *, is_update: bool) -> Method | None:
         """Return what can be called in the version that the state has."""
@@ -206,6 +212,22 @@ class ServiceByItself:
         return iter(())
 
 
+class _Clock(Given):
+    """What a query may go by, which notes whether it was asked for the time."""
+
+    __slots__ = ("_time", "was_asked")
+
+    def __init__(self, now: datetime) -> None:
+        self._time = now
+        self._seed, self._random = None, None
+        self.was_asked = False
+
+    @property
+    def now(self) -> datetime:  # type: ignore[override]
+        self.was_asked = True
+        return self._time
+
+
 class _Runs(Protocol):
     """What stands for a service here, in each of its versions."""
 
@@ -215,7 +237,7 @@ class _Runs(Protocol):
         self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
     ) -> CallOutcome: ...
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome: ...
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome: ...
 
     def migrate(self, target: int, given: Given) -> CallOutcome: ...
 
@@ -254,8 +276,8 @@ class _Several:
     ) -> CallOutcome:
         return self._together.update(method, call, given, may_raise=may_raise)
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:  # noqa: ARG002
-        return self._together.query(method, call, now)
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:  # noqa: ARG002
+        return self._together.query(method, call, given)
 
     def migrate(self, target: int, given: Given) -> CallOutcome:  # noqa: ARG002
         return CallOutcome(raised="LookupError", words=f"there is no version {target}")
@@ -301,8 +323,8 @@ class _OnTables:
     ) -> CallOutcome:
         return self._in_transaction(lambda: self._run(method, call, Doing.UPDATE, given, version))
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:
-        return self._run(method, call, Doing.QUERY, Given(now, None), version)
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:
+        return self._run(method, call, Doing.QUERY, given, version)
 
     def migrate(self, target: int, given: Given) -> CallOutcome:
         service = self._objects[target]
@@ -425,8 +447,8 @@ class _PlainObject:
                 with suppress(AttributeError):  # It has no place for it, and does not ask for it.
                     setattr(part, name, value)
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:
-        self._set_moment(Given(now, None))
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:
+        self._set_moment(given)
         return self._run(method, call, version)
 
     def _run(self, method: Method, call: Called, version: int) -> CallOutcome:  # noqa: ARG002

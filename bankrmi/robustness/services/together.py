@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -86,8 +85,8 @@ class ServicesTogether:
             self._put_back(before)
         return came
 
-    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome:
-        return self._run(method, call, Given(now, None), Doing.QUERY)
+    def query(self, method: Method, call: Called, given: Given) -> CallOutcome:
+        return self._run(method, call, given, Doing.QUERY)
 
     def _run(self, method: Method, call: Called, given: Given, doing: Doing) -> CallOutcome:
         service, plain = plain_name(method.name)

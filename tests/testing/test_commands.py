@@ -111,7 +111,7 @@ def _chaos(directory: Path, minutes: str, *words: str) -> tuple[str, str]:
 def test_a_class_is_served_by_real_processes_that_are_broken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    often = "--clients", "2", "--pause-ms", "5"  # So that a busy machine gets round to some calls.
+    often = "--clients", "2", "--pause-ms", "2"  # So that a busy machine gets round to some calls.
     told, _ = _chaos(tmp_path / "chaos", "0.05", "--model", "PlainStock", "--seed", "3", *often)
     assert "again: bankrmi serve stock:Stock chaos --minutes 0.05 --seed 3 " in told
     _see_what_is_wrong(tmp_path / "chaos" / "run")

@@ -22,6 +22,7 @@ from bankrmi.config import Configuration
 from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.settings import GROUP_SHARE
 from bankrmi.server.measured_service import CallCosts, MeasuredService
+from bankrmi.server.method_figures import MethodFigures
 from bankrmi.server.opening_ledger import OpeningLedger
 from bankrmi.service.machine import LIMIT_MS
 from bankrmi.service.served_services import ServedServices
@@ -54,6 +55,7 @@ class DataDirectory:
         self.database = self.path / DATABASE
         self._services = services
         self.call_costs = CallCosts()
+        self.methods = None if services is None else MethodFigures(services)
         """Of a class."""
         self._limit_ms = min(LIMIT_MS, GROUP_SHARE * configuration.checkpoint_timeout_ms)
         self.ledger = None if services is not None else OpeningLedger(configuration.ledger)
@@ -128,7 +130,7 @@ class DataDirectory:
     def _machine(self, ledger: dict[int, int]) -> StateMachine:
         if self._services is None:
             return Accounts(ledger)
-        return MeasuredService(self._services, self.call_costs, limit_ms=self._limit_ms)
+        return MeasuredService(self._services, self.call_costs, limit_ms=self._limit_ms, methods=self.methods)
 
     def _check_what_it_holds(self, database: apsw.Connection, path: Path) -> None:
         """Raise ConfigurationError if it is the state of something else than what is to be served."""

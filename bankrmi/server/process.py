@@ -406,6 +406,7 @@ class _Process:
                 daemon=daemon,
                 admission=admission,
                 requests=figures,
+                methods=self._disk.methods,
                 certificate_days=None if self._credentials is None else self._credentials.days_left,
             )
 
@@ -423,6 +424,7 @@ class _Process:
                 others=self._whereabouts.others,
                 requests=next(iter(figures.values())).countable,
                 services=tuple(figures),
+                methods=self._disk.methods,
             ),
             watched,
             checks,

@@ -12,6 +12,7 @@
     watched_types    what stands for `datetime`, and for `random.Random`, while an update runs
     using            what a service says of another one of its pair, which it calls
     served_services  the services of one pair: one, or the first one and those beside it
+    method_names     methods by the names that people write: `put`, or `stock.put`
     table_names      tables of several services in one database, each under the names that it gave them
     hosted           one service of a pair: its object in each version, and its attributes
     running          one method run within bounds: time, exceptions, what it may use

@@ -120,6 +120,11 @@ class ServiceMachine:
         """Of the state: that of the class that made it, or that the newest migration has made."""
         return self._versions.now
 
+    @property
+    def inner_calls(self) -> tuple[str, ...]:
+        """The methods of other services that the newest call has called, as a journal names methods."""
+        return self._runner.inner_calls
+
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id."""
         return self._versions.at(action_id)

@@ -152,11 +152,16 @@ class Runner:
         except Raised:
             if state is not None:
                 state.take_back()
-            for entered in self._path.entered:  # What they had written is taken back with the whole call.
-                self._hosted[entered].forget()
+            for entered in {plain_name(one)[0] for one in self._path.entered}:
+                self._hosted[entered].forget()  # What they had written is taken back with the whole call.
             raise
         finally:
             self.tables.service = HOME
+
+    @property
+    def inner_calls(self) -> tuple[str, ...]:
+        """The methods of other services that the newest call has called, as a journal names methods."""
+        return tuple(self._path.entered)
 
     # -- one service called by another -----------------------------------------------------------
 

@@ -165,8 +165,8 @@ def chaos(
         progress.clear()
     kept = directory is not None or bool(recorded.violations)
     _tell(recorded if kept else replace(recorded, files=()), report)
-    if judge is not None:
-        say_what_was_called(judge.methods)
+    if judge is not None and found is not None:
+        say_what_was_called(judge.methods, found)
     if not kept:
         shutil.rmtree(place)
     return ExitCode.ERROR if recorded.violations else ExitCode.DONE

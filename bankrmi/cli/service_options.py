@@ -43,7 +43,8 @@ def served_class(invocation: Invocation, workload: str | None, model: str | None
     return found_service(*served, workload, model)
 
 
-def say_what_was_called(methods: Mapping[str, MethodCounts]) -> None:
+def say_what_was_called(methods: Mapping[str, MethodCounts], found: FoundService) -> None:
     """Tell what the calls of each method came to: what is never called is not tested."""
-    for name, counts in sorted(methods.items())[:_METHODS_SHOWN]:
+    named = {found.told_as(name): counts for name, counts in methods.items()}
+    for name, counts in sorted(named.items())[:_METHODS_SHOWN]:
         say(f"  {name}: {counts}")

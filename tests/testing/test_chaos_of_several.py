@@ -82,7 +82,8 @@ def test_services_are_broken_and_judged_together(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "state and queries as in PlainWarehouse by itself" in done.stdout
     assert "\nagain: bankrmi --config warehouse.yaml chaos --minutes 0.05 --seed 3 " in done.stdout
-    assert re.search(r"  purchases\.buy: \d+ returned", done.stderr)
+    assert re.search(r"  purchases\.bought: \d+ returned", done.stderr)
+    assert re.search(r"  shelf\.put: \d+ returned", done.stderr)
     hello = read_recording(folder / "run" / "recording.jsonl.gz").hello
     assert isinstance(hello, HelloEvent)
     assert (hello.service, hello.serves) == ("shelf", "warehouse:Shelf")

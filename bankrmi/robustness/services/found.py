@@ -21,7 +21,7 @@ from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.service.declaring import Description
 from bankrmi.service.loading import load, load_services
-from bankrmi.service.served_services import ServedServices
+from bankrmi.service.served_services import ServedServices, plain_name
 
 __all__ = ["FoundService", "found_model", "found_service", "loaded"]
 
@@ -40,6 +40,13 @@ class FoundService:
     model: ModelMaker | None
     script_name: str
     """As it was found; nothing if calls are drawn."""
+
+    def told_as(self, method: str) -> str:
+        """Return how people call a method of the journal: of several services, with its service."""
+        if isinstance(self.description, Description):
+            return method
+        service, plain = plain_name(method)
+        return f"{self.description.called(service)}.{plain}"
 
     def world(self, seed: int) -> ServiceWorkload:
         """Return it as what is replicated in the simulated world of a seed."""

@@ -14,8 +14,9 @@ from bankrmi.robustness.mutants.mutant import in_place
 from bankrmi.robustness.services import together
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.wanted import CallMaker
+from bankrmi.service import described
 from tests.service.copies import Copy
-from tests.service.several_classes import SHOP, SoldOut
+from tests.service.several_classes import SHOP, Audit, SoldOut
 from tests.testing.judged_world import World
 
 SERVICES = SHOP()
@@ -224,6 +225,19 @@ def test_a_copy_that_was_changed_by_hand_is_found(world: World) -> None:
     )
     [sentence] = world.violations()
     assert "self.by_name['" in sentence  # Its keys are in another order.
+
+
+def test_attributes_of_a_class_alone_are_compared_too(tmp_path: Path) -> None:
+    description = described(Audit)
+    calls: Any = CallMaker(description)
+    world = World(Copy(tmp_path / "s1" / "db", Audit), description, [])
+    world.call(calls.note("x"))
+    world.call(calls.note("y"))
+    world.call(calls.note_and_fail("z"))
+    assert world.violations() == ()
+    world.copy.journal.database.execute("DELETE FROM object_state WHERE attribute = 'entries'")
+    assert world.violations() == ("s1 lacks self.entries = ['x', 'y'], which Audit by itself holds",)
+    world.copy.journal.close()
 
 
 def test_the_plain_run_does_not_share_what_it_judges() -> None:

@@ -7,7 +7,7 @@ Assumption: a standby takes about as long for a call as the primary did.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -50,9 +50,10 @@ class MeasuredService(ServiceMachine):
         costs: CallCosts,
         *,
         limit_ms: float,
+        ledger: Mapping[int, int] | None = None,
         methods: MethodFigures | None = None,
     ) -> None:
-        super().__init__(services, limit_ms=limit_ms)
+        super().__init__(services, limit_ms=limit_ms, ledger=ledger)
         self._costs = costs
         self._methods = methods or MethodFigures(self._services)
         self._budget = LineBudget(_BURST, _EVERY_SECONDS)

@@ -27,6 +27,7 @@
     kept_dict        a dict that is an attribute, and notices what of it may have changed
     kept_values      what attributes hold, as the database keeps it
     machine          the state machine (see `storage.state_machine`)
+    served_alone     what a class brings that is served alone in a way of its own
     loading          "module:Class" as the class
 
 Assumption: the class is the author's own. What it may not do is refused, and still it is no stranger's code.
@@ -38,6 +39,7 @@ from bankrmi.service.declaring import Description, Method, Service, described, q
 from bankrmi.service.loading import load
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.service.objects import ObjectService
+from bankrmi.service.served_alone import ServedAlone
 from bankrmi.service.served_services import ServedServices
 from bankrmi.service.using import Uses
 
@@ -45,6 +47,7 @@ __all__ = [
     "Description",
     "Method",
     "ObjectService",
+    "ServedAlone",
     "ServedServices",
     "Service",
     "ServiceMachine",

@@ -218,14 +218,17 @@ class _Clock(Given):
     __slots__ = ("_time", "was_asked")
 
     def __init__(self, now: datetime) -> None:
-        self._time = now
-        self._seed, self._random = None, None
+        super().__init__(now, None)
         self.was_asked = False
 
     @property
     def now(self) -> datetime:  # type: ignore[override]
         self.was_asked = True
         return self._time
+
+    @now.setter
+    def now(self, now: datetime) -> None:
+        self._time = now
 
 
 class _Runs(Protocol):

@@ -108,7 +108,9 @@ def chaos(
 
     With `bankrmi serve MODULE:CLASS chaos` that class is served. It is held against itself, one call after
     the other, or against the plain class of --model; what clients do, says the function of --workload (else
-    `workload` in its module; else any method is called): see docs/how-to/test-your-class.md.
+    `workload` in its module; else any method is called): see docs/how-to/test-your-class.md. Where a
+    configuration names several services (`bankrmi --config FILE chaos`), clients call all of them, and they
+    are held against their classes together.
 
     With --engine postgresql the accounts are in a database that fails over by itself; its primary is killed,
     paused, cut off and handed over, too.
@@ -135,7 +137,7 @@ def chaos(
 
         judge = ServiceJudge(found)
         served = ServedOrder(
-            target=found.target, folder=found.folder, workload=workload or "", model=model or ""
+            services=found.services, folder=found.folder, workload=workload or "", model=model or ""
         )
     place = directory_for(directory)
     order = ChaosOrder(
@@ -151,6 +153,7 @@ def chaos(
         engine=engine or "",
         directory=place,
         served=served,
+        words_before=tuple(["bankrmi"] if found is None else invocation.words_before()),
     )
     progress = WrittenOver()
     try:
@@ -162,8 +165,8 @@ def chaos(
         progress.clear()
     kept = directory is not None or bool(recorded.violations)
     _tell(recorded if kept else replace(recorded, files=()), report)
-    if judge is not None:
-        say_what_was_called(judge.methods)
+    if judge is not None and found is not None:
+        say_what_was_called(judge.methods, found)
     if not kept:
         shutil.rmtree(place)
     return ExitCode.ERROR if recorded.violations else ExitCode.DONE

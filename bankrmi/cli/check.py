@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import Invocation
-from bankrmi.cli.service_options import model_option, one_class
+from bankrmi.cli.service_options import model_option
 from bankrmi.counted import counted
 
 if TYPE_CHECKING:
@@ -43,13 +44,14 @@ def check(
 
     Of a class (`bankrmi serve MODULE:CLASS check`) a HISTORY is what its clients have written in a run of
     `chaos`: files, or folders with `*.calls`. Every call has to come to what it comes to where the class, or
-    --model, runs alone, in the order of the journal.
+    --model, runs alone, in the order of the journal. So it is with several services that a configuration
+    names (`bankrmi --config FILE check`): they are run together, and call each other.
     """
     served = invocation.served_here()
     if served is None:
         verdict = _of_bank(model, history, data)
     else:
-        verdict = _of_class(one_class(served[0]), served[1], model, history, data)
+        verdict = _of_services(*served, model, history, data)
     tell(verdict)
     return ExitCode.ERROR if verdict.violation_count else ExitCode.DONE
 
@@ -68,18 +70,21 @@ def _of_bank(model: str | None, history: tuple[Path, ...], data: tuple[Path, ...
         return judge(recorded.calls, copies, BankModel(ledger))
 
 
-def _of_class(
-    target: str, folder: Path, model: str | None, history: tuple[Path, ...], data: tuple[Path, ...]
+def _of_services(
+    services: Mapping[str, str],
+    folder: Path,
+    model: str | None,
+    history: tuple[Path, ...],
+    data: tuple[Path, ...],
 ) -> HistoryVerdict:
     from bankrmi.robustness.services.by_itself import ServiceByItself
     from bankrmi.robustness.services.call_history import call_files, read_calls
-    from bankrmi.robustness.services.found import found_model
+    from bankrmi.robustness.services.found import found_model, loaded
     from bankrmi.robustness.services.judging import judge_calls, some_queries
     from bankrmi.robustness.services.service_disks import read_service_copies
-    from bankrmi.service import load
 
-    description = load(target, folder)
-    alone = ServiceByItself(description, found_model(target, model))
+    description = loaded(services, folder)
+    alone = ServiceByItself(description, found_model(next(iter(services.values())), model))
     recorded = read_calls(call_files(history), description)
     with read_service_copies(data, description) as (copies, journals):
         return judge_calls(

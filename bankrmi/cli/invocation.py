@@ -94,6 +94,12 @@ class Invocation:
         services = configuration.services
         return (services, configuration.path.parent) if services else None
 
+    def words_before(self) -> list[str]:
+        """Return what stands before the command, for the line that does it again."""
+        served = os.environ.get(SERVES_VARIABLE)
+        serve = ["serve", served] if served else []
+        return ["bankrmi", *serve, *(["--config", str(self.path)] if self.path is not None else [])]
+
     def connect(
         self,
         *,

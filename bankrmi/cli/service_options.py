@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from bankrmi.cli.invocation import Invocation, say
-from bankrmi.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from bankrmi.robustness.services.found import FoundService
     from bankrmi.robustness.simulator.workload import MethodCounts
 
-__all__ = ["model_option", "one_class", "say_what_was_called", "served_class", "workload_option"]
+__all__ = ["model_option", "say_what_was_called", "served_class", "workload_option"]
 
 _METHODS_SHOWN = 100
 
@@ -44,17 +43,8 @@ def served_class(invocation: Invocation, workload: str | None, model: str | None
     return found_service(*served, workload, model)
 
 
-def one_class(served: Mapping[str, str]) -> str:
-    """Return the class, for a command that knows one; raises ConfigurationError for several."""
-    if len(served) > 1:
-        command, several = click.get_current_context().info_name, ", ".join(served.values())
-        raise ConfigurationError(
-            f"{several} are served here, and `bankrmi {command}` knows one class, and not several"
-        )
-    return next(iter(served.values()))
-
-
-def say_what_was_called(methods: Mapping[str, MethodCounts]) -> None:
+def say_what_was_called(methods: Mapping[str, MethodCounts], found: FoundService) -> None:
     """Tell what the calls of each method came to: what is never called is not tested."""
-    for name, counts in sorted(methods.items())[:_METHODS_SHOWN]:
+    named = {found.told_as(name): counts for name, counts in methods.items()}
+    for name, counts in sorted(named.items())[:_METHODS_SHOWN]:
         say(f"  {name}: {counts}")

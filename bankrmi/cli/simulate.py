@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -29,6 +30,7 @@ from bankrmi.parent_death import end_with_parent
 from bankrmi.written_over import is_dumb
 
 if TYPE_CHECKING:
+    from bankrmi.robustness.services.found import FoundService
     from bankrmi.robustness.simulator.simulation import SimulationResult
     from bankrmi.robustness.simulator.workload import MethodCounts, Workload
 
@@ -224,11 +226,11 @@ def simulate(
         under_load=under_load,
         jobs=jobs,
     )
-    prefix = "bankrmi simulate" if served is None else f"bankrmi serve {served.target} simulate"
-    options = [f"--workload {workload}" if workload else "", f"--model {model}" if model else ""]
-    options += ["--services" if services else ""]
-    again = " ".join([prefix, *filter(None, options)])
-    return _try(results_of, seed, seeds, minutes, again, counts=served is not None)
+    words = ["bankrmi"] if served is None else invocation.words_before()
+    words += ["simulate", *(["--services"] if services else [])]
+    words += [*(["--workload", workload] if workload else []), *(["--model", model] if model else [])]
+    again = shlex.join(words)
+    return _try(results_of, seed, seeds, minutes, again, served)
 
 
 def _given(*names: str) -> bool:
@@ -243,8 +245,7 @@ def _try(
     seeds: int | None,
     minutes: float | None,
     again: str,
-    *,
-    counts: bool,
+    served: FoundService | None,
 ) -> int:
     ends = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     wanted = 100 if seeds is None and minutes is None else seeds
@@ -261,8 +262,8 @@ def _try(
         say(str(tally))
         raise
     click.echo(str(tally))
-    if counts:
-        say_what_was_called(tally.methods)
+    if served is not None:
+        say_what_was_called(tally.methods, served)
     if tally.failed:
         say(f"failed: {' '.join(str(result.seed) for result in tally.failed)}")
     return _exit_code(tally.failed)

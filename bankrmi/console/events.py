@@ -30,6 +30,7 @@ from pydantic import (
 __all__ = [
     "FORMAT",
     "KINDS",
+    "SENTENCES_AT_MOST",
     "AnyEvent",
     "CallEvent",
     "DecidedEvent",
@@ -75,7 +76,8 @@ Number = Annotated[int, Field(ge=-(1 << 62), le=1 << 62)]
 Name = Annotated[str, StringConstraints(max_length=120)]
 Sentence = Annotated[str, StringConstraints(max_length=4_000)]
 Names = Annotated[list[Name], Field(max_length=_SERVERS)]
-Sentences = Annotated[list[Sentence], Field(max_length=1_000)]
+SENTENCES_AT_MOST = 1_000
+Sentences = Annotated[list[Sentence], Field(max_length=SENTENCES_AT_MOST)]
 Pairs = Annotated[list[tuple[Name, Sentence]], Field(max_length=200)]
 
 

@@ -78,6 +78,13 @@ def test_everything_is_told_in_the_order_in_which_it_happened(short: Recorded) -
     )  # fmt: skip
 
 
+def test_of_more_violations_than_a_recording_takes_the_rest_is_counted() -> None:
+    """A class that differs everywhere is told of as any other, by a verdict that can be written."""
+    broken = verdict(no_run(violations=tuple(f"violation {number}" for number in range(1_003)), untold=20))
+    assert broken.violations == [f"violation {number}" for number in range(1_000)]
+    assert broken.untold == 23
+
+
 def test_the_rates_add_up_to_all_calls_that_ended_in_the_run(short: Recorded) -> None:
     rates = of(events_of(short), RateEvent)
     within = [place for place, at in enumerate(short.calls.completed_ns) if at < short.ended_ns]

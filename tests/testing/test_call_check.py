@@ -3,109 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bankrmi
-from bankrmi.replication.record import CANCELLED, Position, Record, unpacked
+from bankrmi.replication.record import CANCELLED
 from bankrmi.robustness.checker.history import (
-    SHOWN,
     AnsweredOutcome,
-    HistoryCall,
     OperationResult,
     RefusedOutcome,
     UnknownOutcome,
 )
-from bankrmi.robustness.checker.verdict import Copy as CopyAtLast
 from bankrmi.robustness.services import by_itself
 from bankrmi.robustness.services.by_itself import ServiceByItself
-from bankrmi.robustness.services.judging import judge_calls
-from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
-from bankrmi.robustness.services.wanted import CallMaker, WantedCall
+from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.wanted import CallMaker
 from bankrmi.service import described
-from bankrmi.service.calls import Raised
-from bankrmi.storage.journal import SqliteJournal
+from bankrmi.service.calls import Called
 from tests.service.copies import Copy
+from tests.testing.judged_world import World
 from tests.testing.stock import Leases, PlainStock, Stock
 
 DESCRIPTION = described(Stock)
 CALLS: Any = CallMaker(DESCRIPTION)
 
 
-@dataclass
-class World:
-    """One copy, and clients whose calls come one after the other."""
-
-    copy: Copy
-    calls: list[HistoryCall] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-    now_ns: int = 0
-
-    def call(self, wanted: WantedCall, client: str = "c") -> HistoryCall:
-        """Make a call, and note what came of it."""
-        begins, self.now_ns = self.now_ns + 10, self.now_ns + 20
-        if wanted.is_update:
-            record = self.copy.decide(wanted.method.name, *wanted.called.args)
-            self.records.append(record)
-            [entry] = record.entries()
-            came = outcome_told(unpacked(record.outcomes)[0])
-            result = OperationResult(entry.action_id, entry.status, came)
-        else:
-            try:
-                came = CallOutcome.returned(self.copy.ask(wanted.method.name, *wanted.called.args))
-            except Raised as raised:
-                came = CallOutcome.of(raised)
-            result = OperationResult(len(self.records), SHOWN, came)
-        made = HistoryCall(
-            client=client,
-            number=len(self.calls) + 1,
-            kind="update" if wanted.is_update else "query",
-            invoked_ns=begins,
-            completed_ns=self.now_ns,
-            request=self.records[-1].request if wanted.is_update else None,
-            operations=(wanted.operation,) if wanted.is_update else (),
-            query=None if wanted.is_update else wanted,
-            outcome=AnsweredOutcome("h", (result,)),
-        )
-        self.calls.append(made)
-        return made
-
-    def change(self, number: int, **fields: Any) -> None:
-        """Have the client of a call have been told something else."""
-        self.calls[number] = replace(self.calls[number], **fields)
-
-    def tell(self, number: int, **fields: Any) -> None:
-        """Have another result in the answer to a call."""
-        outcome = self.calls[number].outcome
-        assert isinstance(outcome, AnsweredOutcome)
-        result = outcome.results[0]._replace(**fields)
-        self.change(number, outcome=AnsweredOutcome("h", (result,)))
-
-    def violations(self, model: Callable[[], object] | None = None, records: Any = None) -> tuple[str, ...]:
-        journal: SqliteJournal = self.copy.journal
-        assert journal.opening is not None
-        at_last = CopyAtLast(
-            name="s1",
-            opening=Position(0, 0, journal.opening),
-            records=self.records if records is None else records,
-            values={},
-        )
-        return judge_calls(
-            self.calls,
-            [at_last],
-            [journal],
-            ServiceByItself(DESCRIPTION, model),
-            queries=[CALLS.get("apple"), CALLS.items()],
-            begin_ns=0,
-        ).violations
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    world = World(Copy(tmp_path / "s1" / "db", Stock))
+    world = World(Copy(tmp_path / "s1" / "db", Stock), DESCRIPTION, [CALLS.get("apple"), CALLS.items()])
     world.call(CALLS.put("apple", 3))
     world.call(CALLS.get("apple"))
     world.call(CALLS.take("apple", 5))
@@ -243,6 +171,23 @@ def test_a_query_of_the_time_may_be_of_any_time_while_it_was_asked() -> None:
         (nothing, (1_001_001, 1_002_000), True),
     ):
         assert (alone.contradiction(asked, told, between) is None) is is_right
+
+
+def test_a_moment_is_looked_for_only_where_the_query_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Called] = []
+
+    def query(self: ServiceByItself, call: Called, now_us: int | None = None) -> CallOutcome:
+        asked.append(call)
+        return plain_query(self, call, now_us)
+
+    plain_query = ServiceByItself.query
+    monkeypatch.setattr(ServiceByItself, "query", query)
+    wrong = CallOutcome.returned("a lie")
+    assert ServiceByItself(DESCRIPTION).contradiction(CALLS.get("apple").called, wrong, (1, 1000))
+    assert len(asked) == 1
+    held = CallMaker(described(Leases)).held().called
+    assert ServiceByItself(described(Leases)).contradiction(held, wrong, (1, 1000))
+    assert len(asked) > 10
 
 
 def test_an_error_that_nobody_declared_is_none_that_is_declared() -> None:

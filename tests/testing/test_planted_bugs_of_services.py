@@ -21,6 +21,9 @@ FIRST = {
     "record-no-undo": (45,),
     "inner-change-survives-an-exception": (1, 2),
     "inner-exception-changes-the-state": (3, 4),
+    "inner-call-is-lost": (1,),
+    "inner-call-is-done-twice": (4,),
+    "half-of-a-call-stays": (1,),
     "undo-forgets-a-service": (9, 10),
 }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,15 +79,16 @@ class ChaosBank:
         *,
         etcd: EtcdMembers | None = None,
         certificates: bool = False,
-        serves: str = "",
+        services: Mapping[str, str] | None = None,
         modules: Path | None = None,
     ) -> None:
         """Write the files that the bank needs; the directory is there, and empty.
 
-        With `etcd`, that keeps the view. With `certificates`, everybody shows one, or is refused. `serves` is
-        the class that is replicated in the place of accounts, and `modules` is where its module lies.
+        With `etcd`, that keeps the view. With `certificates`, everybody shows one, or is refused. `services`
+        are the classes that are replicated in the place of accounts, by the names of the services, the first
+        one first; `modules` is where their modules lie.
         """
-        self._serves = serves
+        self._services = dict(services or {})
         self._etcd = etcd
         self._certificates = directory / "certificates" if certificates else None
         # The members of etcd are asked with http.
@@ -124,7 +125,7 @@ class ChaosBank:
         lines += [] if self._etcd is None else [f"witness: {self._etcd.setting(seen_by=process)}"]
         lines += ["servers:"]
         lines += [f"  {server}: {address(server, seen_by=process)}" for server in self.servers]
-        lines += [f"serves: {self._serves}"] if self._serves else ["ledger: ../ledger.csv"]
+        lines += self._what_is_kept()
         lines += ["data_dir: ../data"]
         lines += [
             f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "heartbeat_ms", "checkpoint_timeout_ms")
@@ -134,6 +135,18 @@ class ChaosBank:
         lines += [f"journal: {{records_behind: {timing.records_behind}}}"]
         lines += [] if self._certificates is None else [f"certificates: {{folder: {self._certificates}}}"]
         return "\n".join(lines) + "\n"
+
+    def _what_is_kept(self) -> Iterator[str]:
+        if not self._services:
+            yield "ledger: ../ledger.csv"
+            return
+        home, target = next(iter(self._services.items()))
+        yield f"service: {home}"
+        if len(self._services) == 1:
+            yield f"serves: {target}"
+            return
+        yield "serves:"
+        yield from (f"  {name}: {one}" for name, one in self._services.items())
 
     def _issue(self, folder: Path) -> None:
         """Make the bank's own authority, and what everybody shows."""

@@ -11,7 +11,7 @@ import json
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,9 +49,10 @@ _SESSIONS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedOrder:
-    """A class by its name, the folder of its module, and the names of its workload and of its model."""
+    """Classes by the names of their services, the first one first; the folder of their modules, and the names
+    of workload and model."""
 
-    target: str
+    services: Mapping[str, str]
     folder: Path
     workload: str = ""
     model: str = ""
@@ -75,22 +76,16 @@ class ChaosOrder:
     removals: bool = False
     """Servers are removed from the bank, and added again."""
     served: ServedOrder | None = None
-    """The class that is replicated, in the place of a bank's accounts."""
+    """What is replicated in the place of a bank's accounts."""
+    words_before: tuple[str, ...] = ("bankrmi",)
+    """What stands before the command, in the line that does it again."""
     engine: str = ""
     """The kind of database that keeps the accounts, if servers do not: "postgresql"."""
 
     def command(self) -> str:
         """Return the command that does it again."""
-        words = [
-            "bankrmi",
-            *self._served_words(),
-            "chaos",
-            "--minutes",
-            f"{self.seconds / 60:g}",
-            "--seed",
-            str(self.seed),
-        ]
-        words += ["--servers", str(self.servers)]
+        words = [*self.words_before, "chaos", "--minutes", f"{self.seconds / 60:g}"]
+        words += ["--seed", str(self.seed), "--servers", str(self.servers)]
         words += ["--clients", str(self.clients), "--pause-ms", f"{self.pause_ms:g}"]
         words += ["--etcd"] if self.etcd else []
         words += ["--certificates"] if self.certificates else []
@@ -101,8 +96,10 @@ class ChaosOrder:
             words += ["--model", self.served.model] if self.served.model else []
         return shlex.join([*words, *(["--relays"] if self.relays else [])])
 
-    def _served_words(self) -> list[str]:
-        return [] if self.served is None else ["serve", self.served.target]
+    @property
+    def services(self) -> dict[str, str]:
+        """The classes by the names of the services; none for a bank."""
+        return {} if self.served is None else dict(self.served.services)
 
 
 def directory_for(given: Path | None) -> Path:
@@ -158,6 +155,7 @@ def chaos(
         seed=order.seed,
         command=order.command(),
         servers=servers,
+        services=order.services,
         clients=clients,
         witness=WITNESS,
         members=tried.members,
@@ -219,7 +217,7 @@ def _tried(
             timing(seed),
             etcd=etcd,
             certificates=order.certificates,
-            serves="" if order.served is None else order.served.target,
+            services=order.services,
             modules=None if order.served is None else order.served.folder,
         )
         yield _Tried(
@@ -276,7 +274,7 @@ def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], *, insecure:
         reads_only=False,
         pause_ms=order.pause_ms,
         parent_pid=0,
-        serves="" if order.served is None else order.served.target,
+        services=order.services,
         folder="" if order.served is None else str(order.served.folder),
         workload="" if order.served is None else order.served.workload,
         on_engine=bool(order.engine),

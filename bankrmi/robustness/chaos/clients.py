@@ -68,7 +68,7 @@ class Clients:
         self._start(name, replace(order, sessions=sessions, pause_ms=0.0))
 
     def _filled_in(self, client: str, process: str) -> ClientOrder:
-        suffix = ".calls" if self._order.serves else ".jsonl"
+        suffix = ".calls" if self._order.services else ".jsonl"
         return replace(
             self._order,
             client=client,
@@ -78,7 +78,7 @@ class Clients:
         )
 
     def _start(self, name: str, order: ClientOrder) -> None:
-        module = _OF_A_CLASS if order.serves else _OF_A_BANK
+        module = _OF_A_CLASS if order.services else _OF_A_BANK
         self._bank.processes.start(name, [module, order.to_text()], reports=True)
 
     def ask_to_end(self) -> None:

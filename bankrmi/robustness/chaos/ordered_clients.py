@@ -9,9 +9,9 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bankrmi.parent_death import end_with_parent
@@ -37,8 +37,9 @@ class ClientOrder:
     reads_only: bool
     pause_ms: float
     parent_pid: int
-    serves: str = ""
-    """The class that is served, if it is no bank; `folder` is where its module is looked for first."""
+    services: Mapping[str, str] = field(default_factory=dict)
+    """The classes that are served, by the names of the services, the first one first; none if it is a bank.
+    `folder` is where their modules are looked for first."""
     folder: str = ""
     workload: str = ""
     on_engine: bool = False

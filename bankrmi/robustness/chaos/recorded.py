@@ -193,6 +193,7 @@ class Recorded:
     usage: tuple[UsageEvent, ...] = ()
     untold: int = 0  # violations beyond those with a sentence
     files: tuple[tuple[str, str], ...] = ()  # ("history", "/tmp/…/history.jsonl"), …
+    services: tuple[tuple[str, str], ...] = ()  # the classes, by their services, the first one first
     notes: tuple[str, ...] = ()  # what a reader of the verdict must know: what was left out, and why
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 
 from bankrmi.console.events import (
     FORMAT,
+    SENTENCES_AT_MOST,
     AnyEvent,
     FailoverEvent,
     FaultEvent,
@@ -113,11 +114,13 @@ class _Told:
 
     def hello(self) -> AnyEvent:
         recorded = self._recorded
+        service, served = next(iter(recorded.services), ("account", None))
         return HelloEvent(
             t=self._ms(recorded.started_ns),
             format=FORMAT,
             version=recorded.version,
-            service="account",
+            service=service,
+            serves=served,
             servers=dict.fromkeys(self._servers, ""),
             keeper="witness" if len(self._keepers) < 2 else "etcd",
             told_by="chaos",
@@ -138,7 +141,7 @@ class _Told:
     def verdict(self) -> AnyEvent:
         recorded, calls = self._recorded, self._recorded.calls
         answered, took_ns = answered_operations(calls), latencies(calls)
-        words = verdict_words(recorded, answered)
+        words, told = verdict_words(recorded, answered), recorded.violations[:SENTENCES_AT_MOST]
         tone = "bad" if recorded.violations else "good" if answered and recorded.checked else "empty"
         figures = {"median_us": 50, "p99_us": 99} if took_ns else {}
         return event_of(
@@ -147,8 +150,8 @@ class _Told:
             {
                 "tone": tone,
                 "words": words[0].upper() + words[1:],
-                "violations": list(recorded.violations),
-                "untold": recorded.untold,
+                "violations": list(told),
+                "untold": recorded.violation_count - len(told),
                 "checked": list(recorded.checked),
                 "notes": list(recorded.notes),
                 "counts": list(recorded.counts),

@@ -90,6 +90,8 @@ class RunFacts:
     unix_ns_at_zero: int
     finished: Finished
     faults: tuple[Fault, ...]
+    services: Mapping[str, str] = field(default_factory=dict)
+    """The classes that were served, by the names of the services, the first one first; none for a bank."""
     databases: tuple[str, ...] = ()
     """Those that keep the accounts, if servers do not."""
     seen: SeenDatabases | None = None
@@ -174,6 +176,7 @@ def sum_up(facts: RunFacts, judge: RunJudge) -> Recorded:
         command=facts.command,
         version=bankrmi.__version__,
         servers=len(facts.servers),
+        services=tuple(facts.services.items()),
         started_ns=finished.started_ns,
         ended_ns=finished.ended_ns,
         started_unix=facts.started_unix,

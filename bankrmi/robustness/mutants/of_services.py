@@ -18,10 +18,11 @@ from bankrmi.service import inner_calls, machine, running, tables
 from bankrmi.service.before import forget_tables
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.changes import Recorder, changed_tables
-from bankrmi.service.declaring import Given
+from bankrmi.service.declaring import Given, Method, Service
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.service.running import Runner
 from bankrmi.service.served_services import plain_name
+from bankrmi.service.tables import Doing
 
 __all__ = ["MUTANTS"]
 
@@ -73,6 +74,35 @@ def _outcome_but_for_inner_calls(self: ServiceMachine, call: Called, *more: Any,
         its_own, _ = plain_name(call.method)
         _apply(self._database, _survives[0], lambda name: ("." in name) is not bool(its_own))
     return came
+
+
+_value_of_inner = Runner._value_of_inner
+
+
+def _lose_inner_call(self: Runner, service: Service, method: Method, *given: Any) -> Any:
+    value = _value_of_inner(self, service, method, *given)
+    if method.is_update:
+        with self._doing(Doing.OURS):
+            self._database.execute("ROLLBACK TO inner")
+    return value
+
+
+def _do_inner_call_twice(self: Runner, service: Service, method: Method, *given: Any) -> Any:
+    value = _value_of_inner(self, service, method, *given)
+    if method.is_update:
+        _value_of_inner(self, service, method, *given)
+    return value
+
+
+def _run_and_keep_half(self: Runner, call: Called, moment: Any, **how: Any) -> Any:
+    with Recorder.of(self._database) as recorder:
+        value = _run(self, call, moment, **how)
+        changes = recorder.changes()
+    if moment is not None and self._path.entered and changes:
+        its_own, _ = plain_name(call.method)
+        undo = apsw.Changeset.invert(changes)
+        _apply(self._database, undo, lambda name: ("." in name) is bool(its_own))
+    return value
 
 
 def _no_changes(_: Recorder) -> bytes:
@@ -147,6 +177,24 @@ MUTANTS = (
         rule="S8",
         goes_wrong="what another service has raised is caught, and half of what it did stays",
         patches=(Patch(inner_calls, "_ROLL_BACK", "SELECT 1"),),
+    ),
+    _of_a_pair(
+        name="inner-call-is-lost",
+        rule="S8",
+        goes_wrong="another service says what came of a call, and nothing of that is there, on any copy",
+        patches=(Patch(Runner, "_value_of_inner", _lose_inner_call),),
+    ),
+    _of_a_pair(
+        name="inner-call-is-done-twice",
+        rule="S8",
+        goes_wrong="another service does a call twice for one that is made, on all copies alike",
+        patches=(Patch(Runner, "_value_of_inner", _do_inner_call_twice),),
+    ),
+    _of_a_pair(
+        name="half-of-a-call-stays",
+        rule="S8",
+        goes_wrong="of a call that went through two services, only what the one that was called did is there",
+        patches=(Patch(Runner, "run", _run_and_keep_half),),
     ),
     _of_a_pair(
         name="undo-forgets-a-service",

@@ -8,14 +8,14 @@
     by_itself      the class, or a plain one in its place, with nothing of ours around it
     order_check    whether a class goes by the order of rows that has none
     together       several classes likewise, which call each other
-    plain_runs     one method run so
+    plain_runs     one method run so; the rows and attributes that are left
     call_check     a journal of calls against that, and what clients were told
     simulated      a class as what the simulator replicates
     judging        the verdict over calls, the journal, and the state that is left
-    calling        a process of clients, for chaos
+    calling        a process of clients, for chaos: of one service, or of several of a pair
     call_history   what those asked and were told, in files
     service_disks  what stopped servers of a service have on their disks
-    run_judge      who judges a run of chaos with a class
+    run_judge      who judges a run of chaos with a class, or with several
     made_up        classes that are made up from a seed
     made_up_versions  how they are changed, from version to version
     made_up_pair   two of them that call each other

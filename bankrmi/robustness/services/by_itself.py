@@ -28,13 +28,19 @@ from typing import Any, Protocol
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import Scalar
 from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
-from bankrmi.robustness.services.plain_runs import all_rows, as_plain, came_of, made_plain
+from bankrmi.robustness.services.plain_runs import (
+    all_rows,
+    as_plain,
+    came_of,
+    made_plain,
+    rows_of_attributes,
+)
 from bankrmi.robustness.services.together import ServicesTogether
 from bankrmi.robustness.services.wanted import operation_in_words
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method, Service, described, migration_name
 from bankrmi.service.guard import watched
-from bankrmi.service.served_services import ServedServices, plain_name
+from bankrmi.service.served_services import HOME, ServedServices, plain_name
 from bankrmi.service.tables import Doing, ServiceTables, check_tables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.state_machine import Moment
@@ -78,17 +84,15 @@ class ServiceByItself:
                 if not self._runs.has(method, version):
                     where = known.name if made is None else _name(kinds.get(version, made))
                     raise ConfigurationError(f"{where} has no method {method}, and {known.name} has")
-        self._name = description.name if made is None else _name(made)
+        self.name = _called(description, made)
+        """What it is, for people."""
         self._newest_us = 0
+        self._asked_for_the_time = True
+        """Whether the newest query did."""
         self._is_a_service = type(self._runs) is not _PlainObject
         self._is_the_class = model is None or (
             isinstance(description, Description) and model is description.kind
         )
-
-    @property
-    def name(self) -> str:
-        """What it is, for people."""
-        return f"{self._name} by itself"
 
     def update(self, call: Called, moment: Moment, told: CallOutcome) -> CallOutcome:
         """Do it; return what comes of it here. `told` is what is said to have come of it."""
@@ -127,6 +131,8 @@ class ServiceByItself:
             here = self.query(call, moment)
             if self.agrees(told, here):
                 return None
+            if not self._asked_for_the_time:
+                break  # It comes to the same at any time.
         return here
 
     def query(self, call: Called, now_us: int | None = None) -> CallOutcome:
@@ -134,8 +140,10 @@ class ServiceByItself:
         method = self._method(call, is_update=False)
         if method is None:
             return self._no_method(call)
-        now = _EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us)
-        return self._runs.query(method, call, now, self.version)
+        clock = _Clock(_EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us))
+        came = self._runs.query(method, call, clock, self.version)
+        self._asked_for_the_time = clock.was_asked
+        return came
 
     def _method(self, call: Called, *, is_update: bool) -> Method | None:
         """Return what can be called in the version that the state has."""
@@ -167,7 +175,8 @@ class ServiceByItself:
         return frozenset(error.__qualname__ for method in methods for error in method.raises)
 
     def rows(self) -> list[tuple[Any, ...]] | None:
-        """Return the whole state as tables hold it; None where it is another class that stands here."""
+        """Return the whole state as tables hold it (see `plain_runs.comparable`); None where it is another
+        class that stands here."""
         return self._runs.rows() if self._is_the_class else None
 
     def reverse_unordered_rows(self) -> None:
@@ -203,6 +212,25 @@ class ServiceByItself:
         return iter(())
 
 
+class _Clock(Given):
+    """What a query may go by, which notes whether it was asked for the time."""
+
+    __slots__ = ("_time", "was_asked")
+
+    def __init__(self, now: datetime) -> None:
+        super().__init__(now, None)
+        self.was_asked = False
+
+    @property
+    def now(self) -> datetime:
+        self.was_asked = True
+        return self._time
+
+    @now.setter
+    def now(self, now: datetime) -> None:
+        self._time = now
+
+
 class _Runs(Protocol):
     """What stands for a service here, in each of its versions."""
 
@@ -212,7 +240,7 @@ class _Runs(Protocol):
         self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
     ) -> CallOutcome: ...
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome: ...
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome: ...
 
     def migrate(self, target: int, given: Given) -> CallOutcome: ...
 
@@ -251,8 +279,8 @@ class _Several:
     ) -> CallOutcome:
         return self._together.update(method, call, given, may_raise=may_raise)
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:  # noqa: ARG002
-        return self._together.query(method, call, now)
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:  # noqa: ARG002
+        return self._together.query(method, call, given)
 
     def migrate(self, target: int, given: Given) -> CallOutcome:  # noqa: ARG002
         return CallOutcome(raised="LookupError", words=f"there is no version {target}")
@@ -298,8 +326,8 @@ class _OnTables:
     ) -> CallOutcome:
         return self._in_transaction(lambda: self._run(method, call, Doing.UPDATE, given, version))
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:
-        return self._run(method, call, Doing.QUERY, Given(now, None), version)
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:
+        return self._run(method, call, Doing.QUERY, given, version)
 
     def migrate(self, target: int, given: Given) -> CallOutcome:
         service = self._objects[target]
@@ -422,8 +450,8 @@ class _PlainObject:
                 with suppress(AttributeError):  # It has no place for it, and does not ask for it.
                     setattr(part, name, value)
 
-    def query(self, method: Method, call: Called, now: datetime, version: int) -> CallOutcome:
-        self._set_moment(Given(now, None))
+    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:
+        self._set_moment(given)
         return self._run(method, call, version)
 
     def _run(self, method: Method, call: Called, version: int) -> CallOutcome:  # noqa: ARG002
@@ -458,6 +486,9 @@ class _PlainService(_PlainObject):
         with watched(self._module, is_update=True):
             return super().migrate(target, given)
 
+    def rows(self) -> list[tuple[Any, ...]]:
+        return rows_of_attributes(HOME, self._object)
+
 
 def _kinds(made: Any, newest: int) -> dict[int, Any]:
     """Return what stands for the service in each version; the one before is the `previous` of each."""
@@ -488,6 +519,14 @@ def _moments(first_us: int, last_us: int) -> list[int | None]:
     """Return both ends, and some moments between them: what ends while it is asked may be seen or not."""
     steps = [first_us + (last_us - first_us) * step // _BETWEEN for step in range(1, _BETWEEN)]
     return [last_us, first_us, *steps]
+
+
+def _called(description: Description | ServedServices, made: Any) -> str:
+    if made is not None:
+        return f"{_name(made)} by itself"
+    if isinstance(description, ServedServices):
+        return f"a plain run of {description.name}"
+    return f"{description.name} by itself"
 
 
 def _equal(one: Any, other: Any) -> bool:

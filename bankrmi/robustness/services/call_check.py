@@ -31,6 +31,9 @@ from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 __all__ = ["CallCheck", "CallReplay", "outcome_of"]
 
 _UNREAD = CallOutcome(raised="unreadable")
+_WRONG_AT_MOST = 200
+"""After so many answers that cannot be, for no other one a moment is looked for in which it could be."""
+
 _TIME = "TimeoutError"
 _LIMITS = frozenset({_TIME, "MemoryError", "RecursionError"})
 """What the server that decided has met, and nobody else need meet: a limit (S2)."""
@@ -188,7 +191,8 @@ class CallReplay(Replay):
             told = call.outcome.results[-1].value
             if _is_a_limit(call.query.called, told) and not self._limits_are_mistakes:
                 continue
-            wrong = self._alone.contradiction(call.query.called, told, self._asked_between_us(call))
+            between_us = self._asked_between_us(call) if len(self._wrong) < _WRONG_AT_MOST else None
+            wrong = self._alone.contradiction(call.query.called, told, between_us)
             if wrong is not None:
                 self._wrong[id(call.query)] = wrong
 

@@ -38,6 +38,7 @@ from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import RAISED
 from bankrmi.service.declaring import Description, Method
+from bankrmi.service.served_services import ServedServices
 
 __all__ = [
     "OUTCOME",
@@ -169,7 +170,7 @@ def call_files(paths: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def read_calls(files: Sequence[Path], description: Description) -> RecordedCalls:
+def read_calls(files: Sequence[Path], description: Description | ServedServices) -> RecordedCalls:
     """Return the calls in all files; raises ConfigurationError if one cannot be read."""
     recorded = RecordedCalls()
     for path in files:
@@ -192,7 +193,9 @@ def _values(path: Path) -> Iterator[list[Any]]:
             yield from unpacker
 
 
-def _read(values: Iterable[list[Any]], description: Description, recorded: RecordedCalls) -> None:
+def _read(
+    values: Iterable[list[Any]], description: Description | ServedServices, recorded: RecordedCalls
+) -> None:
     """Put the two values of each call together."""
     invoked: dict[tuple[str, int], list[Any]] = {}
     for event, *told in values:
@@ -218,7 +221,7 @@ def _call(
     asked: list[Any],
     completed_ns: int | None,
     outcome: Outcome,
-    description: Description,
+    description: Description | ServedServices,
 ) -> HistoryCall:
     invoked_ns, kind, request, call = asked
     wanted = None if call is None else WantedCall(_method(call[0], description), call[1], call[2])
@@ -236,7 +239,7 @@ def _call(
     )
 
 
-def _method(name: str, description: Description) -> Method:
+def _method(name: str, description: Description | ServedServices) -> Method:
     method = description.methods.get(name)
     if method is None:
         raise ValueError(f"there is a call of {name!r:.80}, which is no method of it")

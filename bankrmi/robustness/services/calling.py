@@ -1,13 +1,16 @@
-"""One process of clients of a service, as chaos starts it: `python -m …services.calling ORDER`.
+"""One process of clients of a service, or of several of one pair, as chaos starts it:
+`python -m …services.calling ORDER`.
 
-Each session does what its workload says, with the production client, and writes down what it asks and what it
-is told. A line on standard output says, twice a second, how far they are.
+Each session does what its workload says, with the production clients, and writes down what it asks and what
+it is told. A line on standard output says, twice a second, how far they are.
 
 Rule 1: a request is written down before it is sent, under an id chosen here.
 Rule 2: nothing is assumed of a request without an answer: it is asked for, sent again, or left unknown.
 Rule 3: one process of several repeats queries, once it knows some: what it is told rests on nothing that it
         has asked for itself.
-Rule 4: SIGTERM: no new calls; those on their way end as they do. The process ends with chaos, however that
+Rule 4: of several services, a session's requests go on from one to the other (O2 is of the pair); and what
+        became of one, any of them is asked.
+Rule 5: SIGTERM: no new calls; those on their way end as they do. The process ends with chaos, however that
         ends.
 """
 
@@ -15,7 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +47,34 @@ from bankrmi.robustness.services.call_history import (
 from bankrmi.robustness.services.conversations import Conversation
 from bankrmi.robustness.services.found import FoundService, found_service
 from bankrmi.robustness.services.wanted import WantedCall
+from bankrmi.service.declaring import Method
+from bankrmi.service.served_services import HOME, ServedServices, plain_name
 
 _ASK_MEANWHILE = 0.004
 _ASK_MEANWHILE_S = 0.003
 _QUERIES_KEPT = 64
 _QUERIES_TO_REPEAT = 4
+
+
+class _Clients:
+    """The client of each service; those that stand beside the first one have their service in the names of
+    methods."""
+
+    def __init__(self, services: ServedServices, of: Mapping[str, WholeAnswers]) -> None:
+        self._services = services
+        self._of = of
+        self.names = list(of)
+
+    async def asked(self, service: str, request: Request) -> dict[str, Any]:
+        """Ask the object of a service."""
+        return await self._of[service].whole(request)
+
+    def found(self, wanted: WantedCall) -> tuple[str, Method]:
+        """Return of which service a call is, and its method as that calls it."""
+        service, plain = plain_name(wanted.method.name)
+        one = self._services.find(service)
+        assert one is not None
+        return service, one.methods[plain]
 
 
 class _Caller:
@@ -56,14 +83,14 @@ class _Caller:
     def __init__(
         self,
         name: str,
-        client: WholeAnswers,
+        clients: _Clients,
         recorder: CallRecorder,
         found: FoundService,
         order: ClientOrder,
     ) -> None:
         self.progress = ClientProgress()
         self._name = name
-        self._client = client
+        self._clients = clients
         self._recorder = recorder
         self._order = order
         self._chance = random.Random(f"{order.seed}/{name}")
@@ -103,8 +130,9 @@ class _Caller:
             self._conversation.returned(wanted.method.returned(answer["value"]))
 
     async def _ask(self, wanted: WantedCall) -> tuple[Any, Exception | None]:
-        request = queried(wanted.method, wanted.called.args, wanted.called.kwargs)
-        return await self._told(self._name, QUERY, None, wanted, request)
+        service, method = self._clients.found(wanted)
+        request = queried(method, wanted.called.args, wanted.called.kwargs)
+        return await self._told(self._name, QUERY, None, wanted, service, request)
 
     async def _change(self, wanted: WantedCall, stop: asyncio.Event) -> tuple[Any, Exception | None]:
         self._sequence += 1
@@ -126,19 +154,26 @@ class _Caller:
         return answer, error
 
     async def _send(self, wanted: WantedCall, request_id: str) -> tuple[Any, Exception | None]:
-        request = updated(wanted.method, wanted.called.args, wanted.called.kwargs, request_id)
-        return await self._told(self._name, UPDATE, request_id, wanted, request)
+        service, method = self._clients.found(wanted)
+        request = updated(method, wanted.called.args, wanted.called.kwargs, request_id)
+        return await self._told(self._name, UPDATE, request_id, wanted, service, request)
 
     async def _settle(self, request_id: str) -> tuple[Any, Exception | None]:
-        request = asked_outcome_of_call(request_id)
-        return await self._told(f"{self._name}?", OUTCOME, request_id, None, request)
+        service, request = self._chance.choice(self._clients.names), asked_outcome_of_call(request_id)
+        return await self._told(f"{self._name}?", OUTCOME, request_id, None, service, request)
 
     async def _settle_soon(self, request_id: str) -> None:
         await asyncio.sleep(_ASK_MEANWHILE_S)
         await self._settle(request_id)
 
     async def _told(
-        self, client: str, kind: str, request_id: str | None, wanted: WantedCall | None, request: Request
+        self,
+        client: str,
+        kind: str,
+        request_id: str | None,
+        wanted: WantedCall | None,
+        service: str,
+        request: Request,
     ) -> tuple[Any, Exception | None]:
         """Ask, write down what comes of it, and return that: an answer, or an error."""
         number = self._recorder.invoke(client, kind, request_id, wanted)
@@ -146,7 +181,7 @@ class _Caller:
         answer: Any = None
         error: BankError | None = None
         try:
-            answer = await self._client.whole(request)
+            answer = await self._clients.asked(service, request)
         except BankError as failed:
             error = failed
         self._recorder.complete(client, number, outcome_of_answer(kind, answer, error))
@@ -159,12 +194,18 @@ class _Caller:
 
 async def _work(order: ClientOrder) -> None:
     stop = told_to_stop()
-    found = found_service(order.serves, Path(order.folder), order.workload or None)
+    found = found_service(order.services, Path(order.folder), order.workload or None)
     recorder = CallRecorder(Path(order.history))
     configuration = config.load(Path(order.configuration), insecure=order.insecure)
-    async with WholeAnswers(found.one_class, configuration) as client:
+    services = ServedServices.of(found.description)
+    async with AsyncExitStack() as stack:
+        of = {}
+        for name, one in services.each():
+            told = None if name == HOME else name
+            of[name] = await stack.enter_async_context(WholeAnswers(one, configuration, service=told))
+        clients = _Clients(services, of)
         names = [f"{order.client}.{number}" for number in range(1, order.sessions + 1)]
-        callers = [_Caller(name, client, recorder, found, order) for name in names]
+        callers = [_Caller(name, clients, recorder, found, order) for name in names]
         with reported(lambda: [caller.progress for caller in callers]):
             await asyncio.gather(*(caller.work(stop) for caller in callers))
     recorder.close()

@@ -21,9 +21,9 @@ from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.service.declaring import Description
 from bankrmi.service.loading import load, load_services
-from bankrmi.service.served_services import ServedServices
+from bankrmi.service.served_services import ServedServices, plain_name
 
-__all__ = ["FoundService", "found_model", "found_service"]
+__all__ = ["FoundService", "found_model", "found_service", "loaded"]
 
 _USUAL_NAME = "workload"
 
@@ -32,8 +32,8 @@ _USUAL_NAME = "workload"
 class FoundService:
     """What is run, what clients do, and what it is held against."""
 
-    target: str
-    """The class; of several, the first one."""
+    services: Mapping[str, str]
+    """The classes by the names of the services, the first one first."""
     folder: Path
     description: Description | ServedServices
     script: CallScript
@@ -41,15 +41,12 @@ class FoundService:
     script_name: str
     """As it was found; nothing if calls are drawn."""
 
-    @property
-    def one_class(self) -> Description:
-        """The class, for who runs one only; raises ConfigurationError for several."""
+    def told_as(self, method: str) -> str:
+        """Return how people call a method of the journal: of several services, with its service."""
         if isinstance(self.description, Description):
-            return self.description
-        raise ConfigurationError(
-            f"chaos breaks servers that serve one class, and these serve {self.description.name}: "
-            "`bankrmi simulate` runs several, and so does bankrmi.testing"
-        )
+            return method
+        service, plain = plain_name(method)
+        return f"{self.description.called(service)}.{plain}"
 
     def world(self, seed: int) -> ServiceWorkload:
         """Return it as what is replicated in the simulated world of a seed."""
@@ -57,13 +54,12 @@ class FoundService:
 
 
 def found_service(
-    served: str | Mapping[str, str], folder: Path, workload: str | None = None, model: str | None = None
+    services: Mapping[str, str], folder: Path, workload: str | None = None, model: str | None = None
 ) -> FoundService:
-    """Return them, of one class, or of several by their names; raises ConfigurationError if one is not there,
-    or is not what it should be."""
-    named = {"": served} if isinstance(served, str) else served
-    target = next(iter(named.values()))
-    description = load(target, folder) if len(named) == 1 else load_services(named, folder)
+    """Return them, by the names of the services; raises ConfigurationError if one is not there, or is not
+    what it should be."""
+    target = next(iter(services.values()))
+    description = loaded(services, folder)
     module = target.partition(":")[0]
     name = _USUAL_NAME if workload is None else workload
     found = _look(module, name, "workload", must=workload is not None)
@@ -71,13 +67,20 @@ def found_service(
     script: CallScript = any_calls(description) if found is None else found
     ServiceByItself(description, made)
     return FoundService(
-        target=target,
+        services=dict(services),
         folder=folder.absolute(),
         description=description,
         script=script,
         model=made,
         script_name="" if found is None else name,
     )
+
+
+def loaded(services: Mapping[str, str], folder: Path) -> Description | ServedServices:
+    """Return the class, or those of several services; raises ConfigurationError."""
+    if len(services) == 1:
+        return load(next(iter(services.values())), folder)
+    return load_services(services, folder)
 
 
 def found_model(target: str, model: str | None) -> ModelMaker | None:

@@ -18,13 +18,18 @@ from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_check import CallReplay
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.plain_runs import comparable
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import Called, Raised
+from bankrmi.service.kept_values import unpacked_without_class
+from bankrmi.service.object_state import OBJECT_TABLE
+from bankrmi.service.served_services import plain_name
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["difference_in_words", "judge_calls", "read_outcome", "some_queries"]
+__all__ = ["judge_calls", "read_outcome", "some_queries", "wrong_rows"]
 
 _QUERIES_AT_LAST = 200
+_ROW_SHOWN_AT_MOST = 120
 
 Noted = Callable[[int, Called, CallOutcome], None]
 
@@ -91,8 +96,7 @@ def _wrong_at_last(
     *,
     by_the_clock: bool,
 ) -> str:
-    rows = model.rows()
-    if rows is not None and (wrong := difference_in_words(server, list(journal.export()), rows, model.name)):
+    if wrong := wrong_rows(model, server, journal):
         return wrong
     for wanted in queries:
         began_us = time.time_ns() // 1000
@@ -106,10 +110,12 @@ def _wrong_at_last(
     return ""
 
 
-def difference_in_words(
-    server: str, held: list[tuple[Any, ...]], rows: list[tuple[Any, ...]], where: str
-) -> str:
+def wrong_rows(model: ServiceByItself, server: str, journal: SqliteJournal) -> str:
     """Return which row of a copy differs from those of the service by itself; nothing if none does."""
+    rows, where = model.rows(), model.name
+    if rows is None:
+        return ""
+    rows, held = comparable(rows), comparable(journal.export())
     if held == rows:
         return ""
     there, here = set(held), set(rows)
@@ -121,8 +127,24 @@ def difference_in_words(
 
 
 def _row(row: tuple[Any, ...]) -> str:
-    words = repr(row[1:])
-    return f"{words if len(words) <= 120 else words[:117] + '...'} in table {row[0]}"
+    service, table = plain_name(row[0])
+    if table == OBJECT_TABLE:
+        return _short(_attribute(*row[1:])) + (f" in {service}" if service else "")
+    return f"{_short(repr(row[1:]))} in table {row[0]}"
+
+
+def _attribute(name: str, key: bytes, place: int, content: bytes) -> str:
+    """Return the row of an attribute, or of a key of one that is a dict, as its author would write it."""
+    value = repr(unpacked_without_class(content)) if content else "{...}"
+    return (
+        f"self.{name}[{unpacked_without_class(key)!r}] = {value}, key {place},"
+        if key
+        else f"self.{name} = {value}"
+    )
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= _ROW_SHOWN_AT_MOST else f"{words[: _ROW_SHOWN_AT_MOST - 3]}..."
 
 
 def read_outcome(answer: Any) -> CallOutcome:

@@ -25,7 +25,7 @@ class OrderCheck:
         self._as_they_come = ServiceByItself(description, begins_at=begins_at)
         self._reversed = ServiceByItself(description, begins_at=begins_at)
         self._reversed.reverse_unordered_rows()
-        self._is_over = False
+        self._is_over = description.kind._keeps_attributes  # Nothing of an object is without an order.
 
     def migrate(self, target: int, moment: Moment) -> bool:
         """Do a migration; return whether it goes by such an order."""

@@ -1,11 +1,12 @@
-"""A method run with nothing of ours around it: what comes of it, and what is left in the database.
+"""A method run with nothing of ours around it: what comes of it, and what is left, in the database or in
+attributes.
 
 Rule: whoever judges a service runs it by this, and by nothing that a server runs it by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import apsw
@@ -15,12 +16,18 @@ from bankrmi.errors import InvalidRequest
 from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Method, Service
+from bankrmi.service.kept_values import KeptValues
+from bankrmi.service.object_state import OBJECT_TABLE
 from bankrmi.service.plain_values import NotPlain
+from bankrmi.service.served_services import plain_name, qualified
 from bankrmi.service.tables import table_names
 
-__all__ = ["all_rows", "as_plain", "came_of", "made_plain"]
+__all__ = ["OURS", "all_rows", "as_plain", "came_of", "comparable", "made_plain", "rows_of_attributes"]
 
 _RESULT_BYTES_AT_MOST = 1 << 16
+
+OURS = frozenset({"_moment", "_others", "db"})
+"""What of an object is not its author's."""
 
 
 def all_rows(database: apsw.Connection) -> list[tuple[Any, ...]]:
@@ -31,6 +38,46 @@ def all_rows(database: apsw.Connection) -> list[tuple[Any, ...]]:
         rows = database.execute(f"SELECT * FROM {quoted}").fetchall()  # noqa: S608
         found += [(name, *row) for row in sorted(rows, key=msgpack.packb)]
     return found
+
+
+def rows_of_attributes(service: str, made: object) -> list[tuple[Any, ...]]:
+    """Return what the attributes of an object hold as rows, in the form of `comparable`."""
+    table, values = qualified(service, OBJECT_TABLE), KeptValues(type(made).__module__)
+
+    def packed(value: object) -> bytes:
+        try:
+            return values.packed(value)
+        except NotPlain as error:
+            return str(error).encode()  # No copy holds that.
+
+    found: list[tuple[Any, ...]] = []
+    for name, value in vars(made).items():
+        if name in OURS:
+            continue
+        if type(value) is not dict:
+            found.append((table, name, b"", 0, packed(value)))
+            continue
+        found.append((table, name, b"", 0, b""))
+        found += [
+            (table, name, packed(key), place, packed(one))
+            for place, (key, one) in enumerate(value.items(), 1)
+        ]
+    return found
+
+
+def comparable(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return rows in one order; those of attributes with the places of keys counted without gaps."""
+    tables: list[tuple[Any, ...]] = []
+    attributes: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    for row in rows:
+        if plain_name(row[0])[1] == OBJECT_TABLE:
+            attributes.setdefault((row[0], row[1]), []).append(row)
+        else:
+            tables.append(row)
+    for kept in attributes.values():
+        kept.sort(key=lambda row: row[3])
+        tables += [(*row[:3], place, *row[4:]) for place, row in enumerate(kept)]
+    return sorted(tables, key=msgpack.packb)
 
 
 def as_plain(kind: type[Service]) -> type:

@@ -21,11 +21,11 @@ __all__ = ["ServiceJudge"]
 
 
 class ServiceJudge:
-    """The judge of one class."""
+    """The judge of one class, or of several together."""
 
     def __init__(self, found: FoundService) -> None:
         self._found = found
-        self._description = found.one_class
+        self._description = found.description
         self.methods: dict[str, MethodCounts] = {}
         """What the calls of each method came to: updates in the journal, queries as clients were answered."""
 

@@ -33,7 +33,7 @@ from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict
 from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
 from bankrmi.robustness.services.call_check import CallCheck
 from bankrmi.robustness.services.conversations import CallScript, Conversation
-from bankrmi.robustness.services.judging import difference_in_words, judge_calls, read_outcome
+from bankrmi.robustness.services.judging import judge_calls, read_outcome, wrong_rows
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.robustness.services.wanted import WantedCall
@@ -267,8 +267,7 @@ class ServiceWorkload(Workload):
 
     def wrong_state(self, model: Any, server: str, journal: SqliteJournal) -> str:
         """Say which table of a copy is not as the class by itself has it."""
-        rows = model.rows()
-        return "" if rows is None else difference_in_words(server, list(journal.export()), rows, model.name)
+        return wrong_rows(model, server, journal)
 
     def judge(
         self,

@@ -11,13 +11,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.services.outcomes import CallOutcome
-from bankrmi.robustness.services.plain_runs import all_rows, came_of, made_plain
+from bankrmi.robustness.services.plain_runs import OURS, all_rows, came_of, made_plain, rows_of_attributes
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method
 from bankrmi.service.guard import watched
@@ -27,8 +26,6 @@ from bankrmi.service.using import Uses
 from bankrmi.storage.database import open_in_memory
 
 __all__ = ["ServicesTogether"]
-
-_OURS = frozenset({"_moment", "_others", "db"})
 
 
 class ServicesTogether:
@@ -69,9 +66,14 @@ class ServicesTogether:
     def has(self, name: str) -> bool:
         return name in self._services.methods
 
-    def rows(self) -> list[tuple[Any, ...]] | None:
-        keeps = any(one.kind._keeps_attributes for _, one in self._services.each())
-        return None if keeps else all_rows(self._database)
+    def rows(self) -> list[tuple[Any, ...]]:
+        attributes = [
+            row
+            for name, made in self._objects.items()
+            if self._keeps(name)
+            for row in rows_of_attributes(name, made)
+        ]
+        return all_rows(self._database) + attributes
 
     def update(self, method: Method, call: Called, given: Given, *, may_raise: bool) -> CallOutcome:
         before = self._attributes() if may_raise else None
@@ -83,8 +85,8 @@ class ServicesTogether:
             self._put_back(before)
         return came
 
-    def query(self, method: Method, call: Called, now: datetime) -> CallOutcome:
-        return self._run(method, call, Given(now, None), Doing.QUERY)
+    def query(self, method: Method, call: Called, given: Given) -> CallOutcome:
+        return self._run(method, call, given, Doing.QUERY)
 
     def _run(self, method: Method, call: Called, given: Given, doing: Doing) -> CallOutcome:
         service, plain = plain_name(method.name)
@@ -137,7 +139,7 @@ class ServicesTogether:
     def _attributes(self) -> dict[str, dict[str, Any]]:
         """Return copies of what is in attributes."""
         return {
-            name: copy.deepcopy({key: value for key, value in vars(made).items() if key not in _OURS})
+            name: copy.deepcopy({key: value for key, value in vars(made).items() if key not in OURS})
             for name, made in self._objects.items()
             if self._keeps(name)
         }
@@ -145,7 +147,7 @@ class ServicesTogether:
     def _put_back(self, before: dict[str, dict[str, Any]]) -> None:
         for name, attributes in before.items():
             held = vars(self._objects[name])
-            for key in [key for key in held if key not in _OURS]:
+            for key in [key for key in held if key not in OURS]:
                 del held[key]
             held.update(copy.deepcopy(attributes))
 

@@ -15,6 +15,8 @@ from bankrmi.__main__ import _import_structlog
 _import_structlog()  # Without rich, as our processes do: a traceback in colour takes half a second.
 
 from bankrmi.rmi.complaints import Complaints, complaints  # noqa: E402 - after the line above
+from bankrmi.testing import running  # noqa: E402
+from tests import warm  # noqa: E402
 from tests.examples import USUAL_EXAMPLES  # noqa: E402
 
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
@@ -46,6 +48,12 @@ def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def _log_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds the budget of log lines spent by the tests before it in this process."""
     monkeypatch.setattr(complaints, "_budget", Complaints()._budget)
+
+
+@pytest.fixture(autouse=True)
+def _services_that_start_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of a `ServiceCluster` are forked, as those of other tests: see `tests.warm`."""
+    monkeypatch.setattr(running, "Popen", warm.Popen)
 
 
 _BEGIN_FIRST = (

@@ -41,6 +41,7 @@ MOST_WORDS = 1 << 12
 
 _LONGEST_ORDER = 1 << 18
 _MOST_FILES = 32
+_CLONE_NEWNET = 0x40000000
 _EVERYTHING = (
     "bankrmi.backup",
     "bankrmi.certificates.credentials",
@@ -64,6 +65,7 @@ HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.S
 class Order:
     """One process: its command line (`python -m ...`), folder, whole environment, and numbers of its files.
 
+    After its files comes one that is the network it is in (namespaces(7)).
     `most_files` is how many it may have open, None as many as we; `group` is its process group, None one of
     its own, in a session of its own. `on_a_terminal` says that its standard input is the terminal of that.
     """
@@ -177,10 +179,12 @@ def _forked(orders: socket.socket) -> int | None:
 def _become(order: Order, files: list[int], not_yet_there: int) -> None:
     """Have the files, folder, environment, signals and arguments of the order, and nothing else of ours."""
     out_of_the_way = max(order.numbers) + 1  # There files wait for their numbers.
-    becoming = fcntl.fcntl(not_yet_there, fcntl.F_DUPFD_CLOEXEC, out_of_the_way)
-    os.close(not_yet_there)
-    moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, out_of_the_way) for file in files]
+    moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, out_of_the_way) for file in (*files, not_yet_there)]
+    for file in (*files, not_yet_there):
+        os.close(file)
     os.closerange(3, out_of_the_way)
+    *moved, network, becoming = moved
+    _enter(network)
     for file, number in zip(moved, order.numbers, strict=True):
         os.dup2(file, number)
         os.close(file)
@@ -202,6 +206,15 @@ def _become(order: Order, files: list[int], not_yet_there: int) -> None:
         signal.signal(number, signal.SIG_IGN if number in order.ignored else usual)
     signal.pthread_sigmask(signal.SIG_SETMASK, order.blocked)
     os.close(becoming)
+
+
+def _enter(network: int) -> None:
+    """Be in this network, which we are in already but for tests that make others."""
+    if os.fstat(network).st_ino != Path("/proc/self/ns/net").stat().st_ino:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(network, _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns(2) failed")
+    os.close(network)
 
 
 def paths_of(environment: Mapping[str, str]) -> list[str]:

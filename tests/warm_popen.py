@@ -109,7 +109,7 @@ def fork(
     on_a_terminal: bool = False,
 ) -> int | None:
     """Fork what this command would run; return its pid, or None if it has to be started as ever."""
-    words = [os.fsdecode(word) for word in command]
+    words, network = _without_its_network([os.fsdecode(word) for word in command])
     variables = {
         os.fsdecode(name): os.fsdecode(value)
         for name, value in (os.environ if environment is None else environment).items()
@@ -136,7 +136,15 @@ def fork(
             ignored=[int(number) for number in HEEDED if signal.getsignal(number) == signal.SIG_IGN],
             starts_others=not _STARTING_OTHERS.isdisjoint(words[3:]),
         )
-        return _INTERPRETER[0].fork(order, list(files.values()))
+        with network.open("rb", buffering=0) as place:
+            return _INTERPRETER[0].fork(order, [*files.values(), place.fileno()])
+
+
+def _without_its_network(words: list[str]) -> tuple[list[str], Path]:
+    """Return what is run, and the network in which: `nsenter` starts it in another one than ours."""
+    if words[:1] == ["nsenter"] and words[2:3] == ["--"] and words[1].startswith("--net="):
+        return words[3:], Path(words[1].removeprefix("--net="))
+    return words, Path("/proc/thread-self/ns/net")
 
 
 def _finds_our_code(places: Sequence[str]) -> bool:

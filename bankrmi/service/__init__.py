@@ -7,6 +7,7 @@
     written_values   the same as people write them
     drawn_arguments  arguments that nobody has written, by annotations
     tables           `self.db`: what a method may ask of the database, and which tables there can be
+    row_order        rows in the order of their keys, the same on every copy
     guard            what a copy may not go by: clocks, chance, the network, files
     using            what a service says of another one of its pair, which it calls
     served_services  the services of one pair: one, or the first one and those beside it

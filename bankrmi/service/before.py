@@ -4,7 +4,7 @@ A changeset knows of rows, and not of tables. So before a migration begins, the 
 service are copied into tables of ours, by SQLite itself, and what was said to make them; all in the
 transaction of the record.
 
-Rule 1: taken back, every table is as it was: rows, row ids, indexes, triggers and views.
+Rule 1: taken back, every table is as it was: rows, indexes, triggers and views.
 Rule 2: what is another service's, of the same database, is left alone.
 Rule 3: one migration is kept at a time: the one before is acknowledged when the next one is decided (S6).
 """
@@ -76,22 +76,9 @@ def _is_its(name: str, its: Its) -> bool:
 
 
 def _columns(database: apsw.Connection, table: str) -> list[str]:
-    """Return what a row of a table is made again of, as SQL: the row id, if it has one of its own, and
-    columns."""
-    listed: list[Any] = database.execute(
-        "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (table,)
-    ).fetchall()
-    names = [quoted(name) for name, _, _, hidden in listed if not hidden]
-    without = database.execute(
-        "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)
-    ).get
-    key = [kind for _, kind, pk, _ in listed if pk]
-    is_row_id = len(key) == 1 and key[0].upper() == "INTEGER"
-    taken = {name.lower() for name, *_ in listed}
-    own = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
-    if without or is_row_id or own is None:
-        return names
-    return [own, *names]
+    """Return what a row of a table is made again of, as SQL."""
+    listed: Any = database.execute("SELECT name FROM pragma_table_xinfo(?) WHERE NOT hidden", (table,))
+    return [quoted(name) for (name,) in listed]
 
 
 def put_tables_back(database: apsw.Connection, its: Its = _all) -> None:

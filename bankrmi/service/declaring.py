@@ -2,7 +2,7 @@
 
     class Inventory(bankrmi.Service):
         def create(self):
-            self.db.execute("CREATE TABLE item (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL)")
+            self.db.execute("CREATE TABLE item (name TEXT PRIMARY KEY, count INTEGER NOT NULL)")
         @bankrmi.update
         def put(self, name: str, count: int) -> int: ...
         @bankrmi.query

@@ -4,8 +4,8 @@ Rule 1: a method sees the tables of the service and nothing else; ours, the tran
         files are refused, by SQLite itself (its authorizer).
 Rule 2: only `create`, and migrations, make tables. An update writes rows; a query reads them.
 Rule 3: what differs from one copy to another is refused in an update: chance and clocks in SQL.
-Rule 4: a table has a primary key without NULL, and no AUTOINCREMENT: else a change could not be taken back
-        whole.
+Rule 4: a table has a primary key, and no AUTOINCREMENT: else a change could not be taken back whole. Its rows
+        lie in the order of that key (see `row_order`).
 Rule 5: where several services lie in one database, each sees its own tables, under the names that it gave
         them (see `table_names`).
 Rule 6: rows are handed over all at once, and so many at most: no question is left open behind a method's
@@ -24,6 +24,7 @@ from typing import Any
 import apsw
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.service.row_order import in_order_of_keys
 from bankrmi.service.table_names import as_written, its, renamed
 
 __all__ = [
@@ -180,6 +181,7 @@ class ServiceTables:
         """`beside`: the names of the services that are there beside the first one."""
         self._database = database
         self._refused = ""
+        self._made: set[str] = set()  # Tables, by the statement that is looked at.
         self._beside = tuple(beside)
         self.service = ""
         """Whose they are now; "" is the first one. (Set by who runs methods.)"""
@@ -230,11 +232,14 @@ class ServiceTables:
             )
         if self.is_over:
             raise apsw.InterruptError("the time of this call is over")
-        self._refused = ""
+        self._refused, self._made = "", set()
+        before = table_names(self._database) if self._makes_tables else []
         try:
             # The comment keeps it apart from statements of ours that SQLite has looked at before.
             asked = ask(f"/* {self.doing.value} */ {self._renamed(statement)}")
             rows = list(islice(asked, ROWS_AT_MOST + 1))
+            if self._made:
+                self._put_in_order(before)
         except _FAILED as error:
             self.failed = error
             raise DatabaseGaveUp(str(error)) from error
@@ -250,6 +255,16 @@ class ServiceTables:
         if len(rows) > ROWS_AT_MOST:
             raise OverflowError(f"more than {ROWS_AT_MOST} rows: ask for fewer, with LIMIT")
         return rows
+
+    def _put_in_order(self, before: Collection[str]) -> None:
+        """Have the tables that a statement has made keep their rows in the order of their keys."""
+        doing, self.doing = self.doing, Doing.OURS
+        try:
+            for name in table_names(self._database):
+                if name not in before and name.lower() in self._made:
+                    in_order_of_keys(self._database, name)
+        finally:
+            self.doing = doing
 
     @property
     def is_over(self) -> bool:
@@ -290,6 +305,8 @@ class ServiceTables:
                 return f"tables are made in `create`, and in migrations, and not later ({first})"
             if first == "sqlite_sequence":
                 return "AUTOINCREMENT has a counter that cannot be taken back: leave that word out"
+            if operation == apsw.SQLITE_CREATE_TABLE:
+                self._made.add(first.lower())
             return f"the name {first} is taken" if is_own(first) or self._is_anothers(first) else ""
         if operation in _CHANGING_TABLES:
             named = second if operation == apsw.SQLITE_ALTER_TABLE else first
@@ -344,7 +361,6 @@ def quoted(name: str) -> str:
 
 def check_tables(database: apsw.Connection, kind: str) -> None:
     """Raise ConfigurationError if there is a table whose changes could not be taken back whole."""
-    nullable: list[str] = []
     tables: list[Any] = database.execute(
         "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE type = 'table'"
     ).fetchall()
@@ -353,19 +369,7 @@ def check_tables(database: apsw.Connection, kind: str) -> None:
             continue
         if statement.lower().split(None, 2)[:2] == ["create", "virtual"]:
             raise ConfigurationError(f"{kind}: {name} is a virtual table, and only plain tables can be kept")
-        columns: list[Any] = database.execute(
-            'SELECT name, type, "notnull", pk FROM pragma_table_xinfo(?)', (name,)
-        ).fetchall()
-        key = [column for column in columns if column[3]]
-        if not key:
+        if not database.execute("SELECT max(pk) FROM pragma_table_xinfo(?)", (name,)).get:
             raise ConfigurationError(
                 f"{kind}: {name} has no PRIMARY KEY, and changes are known by it: give it one"
             )
-        if len(key) == 1 and key[0][1].upper() == "INTEGER":
-            continue
-        nullable += [f"{name}.{column[0]}" for column in key if not column[2]]
-    if nullable:
-        are = "is" if len(nullable) == 1 else "are"
-        raise ConfigurationError(
-            f"{kind}: {', '.join(nullable)} {are} in the PRIMARY KEY and can be NULL: say NOT NULL"
-        )

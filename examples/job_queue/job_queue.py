@@ -230,7 +230,8 @@ class JobQueue(bankrmi.Service):
     def _expire(self, queue: str) -> None:
         """Give back what was taken, and whose time is over; some at a time, the next call finds the rest."""
         over = self.db.execute(
-            "SELECT id FROM job WHERE queue = ? AND state = 'taken' AND due_us <= ? ORDER BY due_us LIMIT ?",
+            "SELECT id FROM job WHERE queue = ? AND state = 'taken' AND due_us <= ?"
+            " ORDER BY due_us, number LIMIT ?",
             (queue, self._in(0), EXPIRED_AT_ONCE),
         )
         for (job,) in over.fetchall():

@@ -234,7 +234,7 @@ class KeyValue(bankrmi.Service):
     def _end_leases(self) -> None:
         """Take away what a few leases that have ended have left behind (rule 1)."""
         ended = self.db.execute(
-            "SELECT id FROM lease WHERE ends_us <= ? ORDER BY ends_us LIMIT ?",
+            "SELECT id FROM lease WHERE ends_us <= ? ORDER BY ends_us, id LIMIT ?",
             (self._now_us(), ENDED_AT_ONCE),
         )
         for (lease,) in ended.fetchall():

@@ -189,8 +189,6 @@ def test_values_are_nested_only_so_deep() -> None:
     ("table", "sentence"),
     [
         ("CREATE TABLE t (a INTEGER)", "t has no PRIMARY KEY"),
-        ("CREATE TABLE t (a TEXT PRIMARY KEY)", "t.a is in the PRIMARY KEY and can be NULL"),
-        ("CREATE TABLE t (a TEXT, b TEXT, PRIMARY KEY (a, b))", "t.a, t.b are in the PRIMARY KEY and can be"),
         ("CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT)", "AUTOINCREMENT has a counter"),
         ("CREATE VIRTUAL TABLE t USING fts5(a)", "create failed"),
         ("CREATE TABLE journal (a INTEGER PRIMARY KEY)", "the name journal is taken"),

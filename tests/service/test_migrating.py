@@ -47,11 +47,7 @@ def everything(copy: Copy) -> list[Any]:
         "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
     ).fetchall()
     made = [row for row in schema if not row[1].startswith("service_before")]
-    rows = (
-        [database.execute("SELECT rowid, * FROM word").fetchall()]
-        if ("word" in {row[1] for row in made})
-        else []
-    )
+    rows = [database.execute("SELECT * FROM word").fetchall()] if ("word" in {row[1] for row in made}) else []
     return [made, copy.state(), *rows]
 
 

@@ -8,15 +8,16 @@ from bankrmi.robustness.mutants import MUTANTS, hunt
 from bankrmi.robustness.mutants.of_services import MUTANTS as OF_SERVICES
 
 FIRST = {
-    "exception-changes-the-state": (0,),
-    "migrate-twice": (38,),
-    "migration-is-not-taken-back": (18,),
+    "exception-changes-the-state": (4,),
+    "migrate-twice": (14,),
+    "migration-is-not-taken-back": (71,),
     "follow-beyond-the-code": (121,),
     "answer-beyond-the-code": (48,),
     "read-the-clock-in-an-update": (0,),
     "query-what-is-not-acknowledged": (1,),
     "tell-a-result-before-it-is-durable": (0,),
-    "undo-forgets-a-table": (45,),
+    "rows-in-an-order-of-their-own": (25,),
+    "undo-forgets-a-table": (31,),
     "record-no-undo": (45,),
     "inner-change-survives-an-exception": (1, 2),
     "inner-exception-changes-the-state": (3, 4),

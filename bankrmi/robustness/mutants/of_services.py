@@ -14,7 +14,7 @@ from bankrmi.replication import following
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.robustness.services.seeds import DURATION_MS, made_up_pair_workload, made_up_workload
-from bankrmi.service import inner_calls, machine, running
+from bankrmi.service import inner_calls, machine, running, tables
 from bankrmi.service.before import forget_tables
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.changes import Recorder, changed_tables
@@ -95,6 +95,10 @@ def _whatever_its_version(_version: int, _target: int, *, creates: bool) -> None
     pass
 
 
+def _leave_the_order(_database: apsw.Connection, _table: str) -> None:
+    """Rows have row ids that nobody sees."""
+
+
 def _leave_the_tables(database: apsw.Connection, _its: object) -> None:
     forget_tables(database)
 
@@ -122,6 +126,12 @@ MUTANTS = (
         rule="S1",
         goes_wrong="a deposed primary takes back what it had alone, but for one table that it had changed",
         patches=(Patch(machine, "take_back", _take_back_all_but_a_table),),
+    ),
+    _of_a_class(
+        name="rows-in-an-order-of-their-own",
+        rule="S3",
+        goes_wrong="which of two equal rows comes first is another one where one of them had been taken back",
+        patches=(Patch(tables, "in_order_of_keys", _leave_the_order),),
     ),
     _of_a_pair(
         name="inner-change-survives-an-exception",

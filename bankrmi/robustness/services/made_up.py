@@ -48,6 +48,7 @@ _STEPS = (
     "add",
     "drop",
     "empty",
+    "drop_two",
     "stamp",
     "draw",
     "name",
@@ -240,6 +241,11 @@ def _empty(self: Service, step: ProgramStep, _: ClassShape, _name: str, number: 
     self.db.execute(f"DELETE FROM t{step.table} WHERE value < ?", (number,))
 
 
+def _drop_two(self: Service, step: ProgramStep, _: ClassShape, _name: str, _number: int) -> None:
+    smallest = f"SELECT name FROM t{step.table} ORDER BY value LIMIT 2"  # Of equals, the first by its key.
+    self.db.execute(f"DELETE FROM t{step.table} WHERE name IN ({smallest})")
+
+
 def _stamp(self: Service, step: ProgramStep, shape: ClassShape, name: str, number: int) -> None:
     _write(self, step, shape, (name, number, self.now.isoformat()))
 
@@ -287,6 +293,7 @@ _STEPS_ON_TABLES: dict[str, Callable[[Any, ProgramStep, ClassShape, str, int], N
     "add": _add,
     "drop": _drop,
     "empty": _empty,
+    "drop_two": _drop_two,
     "stamp": _stamp,
     "draw": _draw,
     "name": _name,
@@ -356,6 +363,9 @@ class MadeUpModel:
                 self._remove(step.table, [name])
             case "empty":
                 self._remove(step.table, [one for one, (value, _) in table.items() if value < number])
+            case "drop_two":
+                smallest = sorted((value, one) for one, (value, _) in table.items())[:2]
+                self._remove(step.table, [one for _, one in smallest])
             case "stamp":
                 self._set(step.table, name, number, self.now.isoformat())
             case "draw":

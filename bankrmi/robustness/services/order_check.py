@@ -1,7 +1,7 @@
 """Does a class go by the order of rows that a SELECT without ORDER BY gives?
 
-SQLite keeps rows in the order of hidden row ids, unless their key is an INTEGER. A row that is deleted, and
-comes back when that is taken back, gets another one: so that order may be another one on one of the copies.
+It is the order of keys (see `service.row_order`), as long as SQLite reads the table itself; another version
+may read an index. So that order may be another one on one of the copies.
 
 Rule: two of the class by themselves follow the journal; one is given such rows the other way round. Whatever
       update comes to something else there would stop a copy some day (S3).

@@ -1,0 +1,120 @@
+"""Rows that no ORDER BY puts in order come alike on every copy, whatever was taken back on one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bankrmi.errors import ConfigurationError
+from bankrmi.replication.record import unpacked
+from bankrmi.service import Service, ServiceMachine, described, query, update
+from bankrmi.service.calls import result_of
+from tests.service.copies import Copy
+
+
+class Dues(Service):
+    """What is due first, of names that are often due at the same time."""
+
+    def create(self) -> None:
+        self.db.execute(f"CREATE TABLE due (name TEXT PRIMARY KEY, at INTEGER NOT NULL){self.options}")
+        self.db.execute("CREATE INDEX due_at ON due (at)")
+
+    options = ""
+
+    @update
+    def put(self, name: str) -> None:
+        self.db.execute("INSERT INTO due VALUES (?, 1)", (name,))
+
+    @update
+    def drop(self, name: str) -> None:
+        self.db.execute("DELETE FROM due WHERE name = ?", (name,))
+
+    @update
+    def drop_two(self) -> list[str]:
+        rows = self.db.execute("SELECT name FROM due ORDER BY at LIMIT 2").fetchall()
+        self.db.executemany("DELETE FROM due WHERE name = ?", rows)
+        return [name for (name,) in rows]
+
+    @query
+    def names(self) -> list[str]:
+        return [name for (name,) in self.db.execute("SELECT name FROM due")]
+
+    @query
+    def in_order(self) -> list[str]:
+        return [name for (name,) in self.db.execute("SELECT name FROM due ORDER BY at")]
+
+
+class StrictDues(Dues):
+    options = " STRICT"
+
+
+class DuesWithout(Dues):
+    options = " WITHOUT ROWID"
+
+
+@pytest.fixture(params=[Dues, StrictDues, DuesWithout])
+def copies(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Copy, Copy]]:
+    with ExitStack() as opened:
+        made = tuple(Copy(tmp_path / f"{name}.db", request.param) for name in "ab")
+        for copy in made:
+            opened.callback(copy.journal.close, writes=False)
+        yield made[0], made[1]
+
+
+def test_a_row_that_came_back_is_where_it_was(copies: tuple[Copy, Copy]) -> None:
+    leads, follows = copies
+    records = [leads.decide("put", name) for name in ("d", "a", "c", "b")]
+    follows.follow(*records)
+    leads.call("drop", "d")
+    leads.journal.roll_back(len(records))
+    for asked in ("names", "in_order"):
+        assert leads.ask(asked) == follows.ask(asked) == ["a", "b", "c", "d"]
+    record = leads.decide("drop_two")
+    follows.follow(record)
+    assert result_of(unpacked(record.outcomes)[0]) == ["a", "b"]
+
+
+def test_a_table_that_is_there_already_stays_as_it_is(tmp_path: Path) -> None:
+    class Twice(Dues):
+        def create(self) -> None:
+            super().create()
+            self.db.execute("INSERT INTO due VALUES ('a', 1)")
+            self.db.execute("CREATE TABLE IF NOT EXISTS due (name TEXT PRIMARY KEY, at INTEGER)")
+            self.db.execute('CREATE TABLE "with ""quotes""" (a, b, PRIMARY KEY (b, a)) -- and a remark')
+            self.db.execute("CREATE TABLE numbered (id INTEGER PRIMARY KEY, name TEXT)")
+            self.db.execute("INSERT INTO numbered (name) VALUES ('x')")
+
+    copy = Copy(tmp_path / "a.db", Twice)
+    try:
+        assert copy.ask("names") == ["a"]
+        tables: Any = copy.journal.database.execute(
+            "SELECT name, wr FROM pragma_table_list WHERE name IN ('due', 'with \"quotes\"', 'numbered')"
+        )
+        assert dict(tables) == {"due": 1, 'with "quotes"': 1, "numbered": 0}
+    finally:
+        copy.journal.close(writes=False)
+
+
+@pytest.mark.parametrize("then", ["INSERT INTO more VALUES ('a')", "CREATE INDEX more_names ON more (name)"])
+def test_what_comes_after_a_table_is_a_statement_of_its_own(then: str) -> None:
+    class Together(Dues):
+        def create(self) -> None:
+            super().create()
+            self.db.execute(f"CREATE TABLE more (name TEXT PRIMARY KEY); {then}")
+
+    with pytest.raises(ConfigurationError, match="one statement at a time: execute CREATE TABLE more, then"):
+        ServiceMachine(described(Together)).try_class()
+
+
+def test_a_hidden_number_of_rows_is_not_there() -> None:
+    class Hidden(Dues):
+        def create(self) -> None:
+            super().create()
+            self.db.execute("INSERT INTO due (rowid, name, at) VALUES (1, 'a', 1)")
+
+    with pytest.raises(ConfigurationError, match="no column named rowid"):
+        ServiceMachine(described(Hidden)).try_class()

@@ -51,7 +51,7 @@ LEDGER = {1: 100, 2: 200, 3: 450, 4: 1_000, 5: 200, 6: 0, 7: 70, 8: 80, 9: 90, 1
 AS_SHIPPED: Mapping[str, Any] = {"lease_ms": 1_000, "checkpoint_timeout_ms": 500}
 """For tests of what comes of silence, which would have to wait."""
 
-_PATIENT = {"lease_ms": 3_000, "checkpoint_timeout_ms": 2_000}
+_PATIENT = {"lease_ms": 4_000, "checkpoint_timeout_ms": 2_000}
 """Of a bank whose test says nothing of time: a standby that a busy machine keeps silent for half a second
 would be left behind, and nobody would take over when its primary is killed in the next moment."""
 

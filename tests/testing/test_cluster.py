@@ -23,7 +23,7 @@ __all__ = ["cluster"]
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
-PATIENT: dict[str, Any] = {"lease_ms": 3_000, "checkpoint_timeout_ms": 2_000}
+PATIENT: dict[str, Any] = {"lease_ms": 4_000, "checkpoint_timeout_ms": 2_000}
 """On a busy machine, too, a standby is in sync in the moment in which its primary is killed."""
 
 

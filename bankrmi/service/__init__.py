@@ -9,6 +9,7 @@
     tables           `self.db`: what a method may ask of the database, and which tables there can be
     row_order        rows in the order of their keys, the same on every copy
     guard            what a copy may not go by: clocks, chance, the network, files
+    watched_types    what stands for `datetime`, and for `random.Random`, while an update runs
     using            what a service says of another one of its pair, which it calls
     served_services  the services of one pair: one, or the first one and those beside it
     table_names      tables of several services in one database, each under the names that it gave them

@@ -19,12 +19,15 @@ import msgpack
 
 from bankrmi.errors import BrokenInvariant
 
-__all__ = ["UNDO_TABLE", "Recorder", "take_back"]
+__all__ = ["UNDO_TABLE", "Recorder", "changed_tables", "digest_of", "table_at_its_end", "take_back"]
 
 UNDO_TABLE = (
     "CREATE TABLE IF NOT EXISTS service_undo (action_id INTEGER PRIMARY KEY, changes BLOB NOT NULL) STRICT"
 )
 DIGEST_BYTES = 16
+
+_LARGEST = (1 << 63) - 1
+_LARGEST_IN_BYTES = _LARGEST.to_bytes(8, "big")
 
 
 class Recorder:
@@ -64,6 +67,19 @@ def digest_of(changes: bytes) -> bytes:
 def changed_tables(changes: bytes) -> list[str]:
     """Return the tables that changes are in."""
     return sorted({change.name for change in apsw.Changeset.iter(changes)})
+
+
+def table_at_its_end(changes: bytes) -> str | None:
+    """Return a table in which a row was given the largest number as its key: SQLite would number the next one
+    by chance, and so another way on every copy (https://sqlite.org/autoinc.html).  None if there is none."""
+    if _LARGEST_IN_BYTES not in changes:
+        return None
+    for change in apsw.Changeset.iter(changes):
+        if len(change.pk_columns) == 1 and change.new is not None:
+            [key] = change.pk_columns
+            if change.new[key] == _LARGEST:
+                return change.name
+    return None
 
 
 def _told(row: Any) -> Any:

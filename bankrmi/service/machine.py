@@ -42,7 +42,14 @@ from bankrmi.service.before import (
     tables_are_kept,
 )
 from bankrmi.service.calls import RAISED, Called, Raised, called, done, result_of, shown
-from bankrmi.service.changes import UNDO_TABLE, Recorder, changed_tables, digest_of, take_back
+from bankrmi.service.changes import (
+    UNDO_TABLE,
+    Recorder,
+    changed_tables,
+    digest_of,
+    table_at_its_end,
+    take_back,
+)
 from bankrmi.service.declaring import Description, migration_name
 from bankrmi.service.running import Runner
 from bankrmi.service.served_services import ServedServices, qualified
@@ -228,12 +235,8 @@ class ServiceMachine:
             return outcomes
         outcome, tables = self._outcome(call, action_id, moment, limited=False)
         if outcomes != [outcome]:
-            what = f"{self._services.in_words(call.method)} at action id {action_id}"
             where = f"table {', '.join(tables)}" if tables else "no table"
-            raise BrokenInvariant(
-                f"{what} comes out differently here, where it changed {where}: "
-                "it goes by something that is not the same on every copy"
-            )
+            raise self._differs(call, action_id, f"it changed {where}")
         return outcomes
 
     def _outcome(
@@ -246,6 +249,9 @@ class ServiceMachine:
             try:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
+                if limited and (full := table_at_its_end(changes)) is not None:
+                    words = f"a key of {full} would be the largest number that there is: none could follow it"
+                    raise Raised("OverflowError", "builtins", words, None)
             except Raised as raised:
                 self.heard(call, raised)
                 if (
@@ -308,9 +314,9 @@ class ServiceMachine:
     def _differs(self, call: Called, action_id: int, what: str) -> BrokenInvariant:
         where = f"{self._services.in_words(call.method)} at action id {action_id}"
         return BrokenInvariant(
-            f"{where} comes out differently here ({what}): it goes by something "
-            "that is not the same on every "
-            "copy, or the module is another one"
+            f"{where} comes out differently here ({what}): it goes by something that is not the same on "
+            "every copy, or the module is another one; once it is mended on all servers, start this one "
+            "with an empty data directory"
         )
 
     def _migrate(self, service: str, target: int, moment: Moment, limit_ms: float) -> dict[str, str]:

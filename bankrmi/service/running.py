@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -40,6 +42,9 @@ __all__ = ["Runner"]
 
 T = TypeVar("T")
 
+_RECURSION = 900
+"""So many calls within each other a method may make."""
+_DEPTH = re.compile(r"depth (\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEPS = 10_000
 """Of SQLite's machine, between two looks at the clock: some 0.1 ms."""
@@ -309,7 +314,9 @@ class Runner:
         self.tables.interrupted = False
         try:
             with self._doing(doing), guard:
-                value = self._time_limit.keep(limit_s, work, lambda: self.tables.is_over)
+                value = self._time_limit.keep(
+                    limit_s, lambda: _as_deep_everywhere(work), lambda: self.tables.is_over
+                )
         except DatabaseGaveUp:
             raise
         except OutOfTime:
@@ -354,6 +361,28 @@ class Runner:
             yield
         finally:
             self.tables.doing = before
+
+
+def _as_deep_everywhere(work: Callable[[], T]) -> T:
+    """Return what this returns, with room for the same recursion on every copy, whatever called it there.
+
+    Else whoever may say how deep a method goes could stop a copy: done here, and too deep there.
+    """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(_depth_now() + _RECURSION)
+    try:
+        return work()
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _depth_now() -> int:
+    """Return how deep the interpreter's stack is: it says so when it refuses a limit below that."""
+    try:
+        sys.setrecursionlimit(1)
+    except RecursionError as error:
+        return int(_DEPTH.findall(str(error))[-1])
+    raise AssertionError("this is a call within a call")
 
 
 def _kind(is_update: bool) -> str:

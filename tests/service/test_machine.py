@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.service import time_limit
-from bankrmi.service.calls import Raised
+from bankrmi.replication.record import unpacked
+from bankrmi.service import Service, time_limit, update
+from bankrmi.service.calls import Raised, result_of
 from tests.service.classes import Inventory, Line
 from tests.service.copies import Copy
 
@@ -229,6 +230,44 @@ def test_who_follows_takes_the_word_for_an_exception(make: Make) -> None:
     first, second = make("a", limit_ms=50), make("b")
     second.follow(first.decide("spin"))
     assert first.state() == second.state()
+
+
+def test_what_was_done_deep_down_is_done_where_the_stack_is_deeper_too(tmp_path: Path) -> None:
+    """Whoever may say how deep would stop the other copy else."""
+
+    class Deep(Service):
+        def create(self) -> None:
+            self.db.execute("CREATE TABLE deep (id INTEGER PRIMARY KEY)")
+
+        @update
+        def dig(self, depth: int) -> int:
+            return depth if depth == 0 else 1 + Deep.dig(self, depth - 1)
+
+        @update
+        def dig_in_vain(self, depth: int) -> str:
+            try:
+                return str(Deep.dig(self, depth))
+            except RecursionError:
+                return "too deep"
+
+    first, second = Copy(tmp_path / "a.db", Deep), Copy(tmp_path / "b.db", Deep)
+    depths = range(sys.getrecursionlimit() - 300, sys.getrecursionlimit(), 5)
+    records = [first.decide(method, depth) for method in ("dig", "dig_in_vain") for depth in depths]
+
+    def follow(deeper: int) -> None:
+        if deeper:
+            follow(deeper - 1)
+        else:
+            second.follow(*records)
+
+    follow(60)
+    outcomes = [unpacked(record.outcomes)[0] for record in records]
+    assert {type(outcome) for outcome in outcomes} == {bytes, tuple}, "some are done, and some are too deep"
+    caught = [result_of(outcome) for outcome in outcomes[len(depths) :]]
+    assert "too deep" in caught
+    assert set(caught) > {"too deep"}
+    for copy in (first, second):
+        copy.journal.close(writes=False)
 
 
 def test_what_was_committed_is_there_after_a_crash_and_can_be_taken_back(copy: Copy, tmp_path: Path) -> None:

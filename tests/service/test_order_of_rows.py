@@ -1,4 +1,4 @@
-"""Rows that no ORDER BY puts in order come alike on every copy, whatever was taken back on one of them."""
+"""Rows that no ORDER BY puts in order, and keys that SQLite numbers, come alike on every copy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import unpacked
 from bankrmi.service import Service, ServiceMachine, described, query, update
-from bankrmi.service.calls import result_of
+from bankrmi.service.calls import result_of, shown
 from tests.service.copies import Copy
 
 
@@ -118,3 +118,38 @@ def test_a_hidden_number_of_rows_is_not_there() -> None:
 
     with pytest.raises(ConfigurationError, match="no column named rowid"):
         ServiceMachine(described(Hidden)).try_class()
+
+
+class Numbered(Service):
+    """Rows that are numbered, by whoever calls or by SQLite."""
+
+    def create(self) -> None:
+        self.db.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, word TEXT)")
+
+    @update
+    def put(self, number: int) -> int:
+        self.db.execute("INSERT INTO row VALUES (?, '')", (number,))
+        return number
+
+    @update
+    def add(self) -> int:
+        return int(self.db.execute("INSERT INTO row (word) VALUES ('x') RETURNING id").value)
+
+    @update
+    def move(self, number: int, to: int) -> int:
+        return int(self.db.execute("UPDATE row SET id = ? WHERE id = ? RETURNING id", (to, number)).value)
+
+
+def test_no_key_is_so_large_that_the_next_one_would_be_drawn_by_chance(tmp_path: Path) -> None:
+    largest = (1 << 63) - 1
+    first, second = (Copy(tmp_path / f"{name}.db", Numbered) for name in "ab")
+    calls: list[tuple[Any, ...]] = [("put", largest), ("put", largest - 2), ("move", largest - 2, largest)]
+    records = [first.decide(*call) for call in [*calls, ("add",), ("add",)]]
+    second.follow(*records)
+    outcomes = [unpacked(record.outcomes)[0] for record in records]
+    assert [type(outcome) for outcome in outcomes] == [tuple, bytes, tuple, bytes, tuple]
+    assert shown(outcomes[0][1]).startswith("OverflowError: a key of row would be the largest number")
+    assert result_of(outcomes[3]) == largest - 1
+    assert first.state() == second.state()
+    for copy in (first, second):
+        copy.journal.close(writes=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import bankrmi
@@ -133,12 +134,15 @@ class Leases(bankrmi.Service):
 # -- with a mistake each -----------------------------------------------------------------------------------
 
 
-class ByTheClock(Stock):
-    """It writes down a time that no other copy has."""
+_calls = count()
+
+
+class ByAGlobal(Stock):
+    """It writes down a number that no other copy has: how often it was called here."""
 
     @bankrmi.update
     def note(self) -> tuple[str, str, float]:
-        self.db.execute("INSERT INTO log (at, id) VALUES (?, '')", (datetime.now(UTC).isoformat(),))
+        self.db.execute("INSERT INTO log (at, id) VALUES (?, '')", (str(next(_calls)),))
         return "", "", 0.0
 
 

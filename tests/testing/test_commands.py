@@ -102,7 +102,10 @@ def _chaos(directory: Path, minutes: str, *words: str) -> str:
 def test_a_class_is_served_by_real_processes_that_are_broken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = _chaos(tmp_path / "chaos", "0.05", "--model", "PlainStock", "--seed", "3", "--clients", "2")
+    words = ("--model", "PlainStock", "--seed", "3", "--clients", "2", "--pause-ms", "2")
+    told = _chaos(
+        tmp_path / "chaos", "0.05", *words
+    )  # Impatient: three seconds of a busy machine are few calls.
     assert "again: bankrmi serve stock:Stock chaos --minutes 0.05 --seed 3 " in told
     _see_what_is_wrong(tmp_path / "chaos" / "run")
     _check_again(tmp_path / "chaos" / "run", capsys)

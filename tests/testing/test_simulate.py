@@ -15,7 +15,7 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.testing import SeedFailed, simulate
 from tests.service import changed_classes
 from tests.testing.stock import (
-    ByTheClock,
+    ByAGlobal,
     ForgetsSome,
     Leases,
     OutOfStock,
@@ -59,10 +59,10 @@ def test_a_query_may_go_by_the_time() -> None:
     assert done.methods["held"].returned > 10
 
 
-def test_what_an_update_takes_from_the_clock_is_found_with_its_table() -> None:
+def test_what_an_update_takes_from_a_global_is_found_with_its_table() -> None:
     """By the copy that comes to something else, or by the class alone: whichever is first."""
     with pytest.raises(SeedFailed) as failed:
-        simulate(ByTheClock, workload, seeds=range(20), seconds=SECONDS)
+        simulate(ByAGlobal, workload, seeds=range(20), seconds=SECONDS)
     words = str(failed.value)
     assert "table log" in words
     assert failed.value.kind == "safety"

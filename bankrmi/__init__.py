@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bankrmi.bank.account import Account
     from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Receipt, Transfer, Withdraw
     from bankrmi.bank.statements import Statement, StatementEntry, Total
     from bankrmi.client import BankClient, connect
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bankrmi.service.using import Uses
 
 __all__ = [
+    "Account",
     "BankClient",
     "CloseAccount",
     "Deposit",
@@ -50,6 +52,7 @@ __all__ = [
 __version__ = "1.1.0.dev0"
 
 _HOMES = {
+    "Account": "bankrmi.bank.account",
     "BankClient": "bankrmi.client",
     "CloseAccount": "bankrmi.bank.operations",
     "Deposit": "bankrmi.bank.operations",

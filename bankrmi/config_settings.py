@@ -12,13 +12,14 @@ import keyword
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from bankrmi.database_url import checked_database_url
 
 __all__ = [
+    "BANK",
     "LONGEST_MS",
     "METRICS_OF_NAMESERVER",
     "METRICS_OF_WITNESS",
@@ -36,6 +37,7 @@ __all__ = [
     "checked_served_class",
     "checked_server_name",
     "home_service",
+    "is_bank",
     "is_every_address",
     "is_loopback",
     "one_endpoint",
@@ -221,6 +223,21 @@ def _checked_prefix(prefix: str) -> str:
             f"no blanks, {_LONGEST_PREFIX} characters at most"
         )
     return prefix
+
+
+BANK = "bankrmi:Account"
+"""What is served where nothing is said of that: the bank."""
+
+_NAMES_OF_BANK = (BANK, "bankrmi.bank.account:Account")
+
+
+def is_bank(serves: object, service: object) -> bool:
+    """Whether this says that the bank is served, and nothing beside it; `service` is what it is called, None
+    where nobody says that."""
+    if isinstance(serves, dict) and len(serves) == 1:
+        [(name, target)] = serves.items()
+        return target in _NAMES_OF_BANK and service in (None, name)
+    return isinstance(serves, str) and serves in _NAMES_OF_BANK
 
 
 def _serves_what(value: object) -> str:
@@ -472,7 +489,7 @@ class ConfigSettings(_Checked):
 
     serves: _Serves = None
     """Which class is replicated, as `module:Class`; or several, indented below it, each by its name. None:
-    the accounts of a bank.
+    the accounts of a bank, as with `bankrmi:Account`.
     """
     service: _Name = Field(default_factory=lambda known: home_service(known.get("serves")))
     """What clients ask for: the attribute `service:account`. Of several services it is the first one: under
@@ -533,6 +550,15 @@ class ConfigSettings(_Checked):
     """How large a log file becomes."""
     limits: LimitSettings = LimitSettings()
     """What a server takes from others."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bank_is_what_nothing_says(cls, values: Any) -> Any:
+        """The bank by its name is the same as no name at all; but what it is called stays."""
+        if not isinstance(values, dict) or not is_bank(serves := values.get("serves"), values.get("service")):
+            return values
+        named = {"service": home_service(serves)} if isinstance(serves, dict) else {}
+        return {**named, **values, "serves": None}
 
     @property
     def services(self) -> dict[str, str]:

@@ -44,4 +44,5 @@ smartquotes = False  # `--force` is two hyphens.
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"AccountId": "int", "Amount": "int", "Count": "int"}  # Of bankrmi.Account.
 toc_object_entries = False

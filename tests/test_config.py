@@ -707,6 +707,36 @@ def test_the_journal_of_a_class_is_kept_whole(tmp_path: Path) -> None:
     assert line.startswith("config.yaml line 7: keep_days shortens a bank's journal; that of a class")
 
 
+BANKS = [
+    "serves: bankrmi:Account\n",
+    "serves: bankrmi.bank.account:Account\n",
+    "serves:\n  account: bankrmi:Account\n",
+]
+
+
+@pytest.mark.parametrize("serves", BANKS)
+def test_the_bank_by_its_name_is_what_is_served_where_nothing_is_said(tmp_path: Path, serves: str) -> None:
+    """With all that only a bank can do: to fold its journal, and to have its accounts in a database."""
+    told = load(written(tmp_path, f"{PLAIN}{serves}"))
+    assert told == load(written(tmp_path, PLAIN))
+    assert (told.services, told.service, told.serves_in_words) == ({}, "account", "the accounts of a bank")
+    assert load(written(tmp_path, f"{PLAIN}{serves}journal:\n  keep_days: 2\n")).serves is None
+    assert load(written(tmp_path, f"{PLAIN}{serves}engine: postgresql://127.0.0.1/bank\n")).serves is None
+    overridden = load(
+        written(tmp_path, f"{PLAIN}serves: shop:Shop\n"), environment={"BANKRMI_SERVES": "bankrmi:Account"}
+    )
+    assert overridden.serves is None
+
+
+def test_the_bank_is_called_as_the_file_calls_it_and_beside_others_it_is_one_of_them(tmp_path: Path) -> None:
+    assert load(written(tmp_path, f"{PLAIN}serves:\n  girokonto: bankrmi:Account\n")).service == "girokonto"
+    text = f"{PLAIN}serves:\n  girokonto: bankrmi:Account\nservice: account\n"
+    [line] = refusal(tmp_path, text)
+    assert "service is account, and must be one of those below serves (girokonto)" in line
+    both = f"{PLAIN}serves:\n  account: bankrmi:Account\n  shop: shop:Shop\n"
+    assert load(written(tmp_path, both)).services == {"account": "bankrmi:Account", "shop": "shop:Shop"}
+
+
 SEVERAL = f"{PLAIN}serves:\n  stock: shop:Stock\n  orders: shop:Orders\n"
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Total",
     "TotalOfMoment",
     "TotalQuery",
+    "check_range",
     "entries_of_account",
 ]
 
@@ -76,6 +77,15 @@ class KeptJournal(Protocol):
         """Return some of the records above `after`."""
 
 
+def check_range(since: object, limit: object, *, at_most: int = ENTRIES_AT_MOST) -> tuple[int, int]:
+    """Return which entries a statement is to have; raises InvalidRequest."""
+    if type(since) is not int or not 0 <= since <= LARGEST:
+        raise InvalidRequest("a statement begins after an action id, a whole number from 0 on")
+    if type(limit) is not int or not 1 <= limit <= at_most:
+        raise InvalidRequest(f"a statement has from 1 to {at_most} entries at a time")
+    return since, limit
+
+
 @dataclass(frozen=True, slots=True)
 class StatementPage:
     """Some entries of an account, in words; all there are up to `through`, above `begins_after`."""
@@ -96,11 +106,7 @@ class StatementQuery:
     ) -> None:
         """Raises InvalidRequest."""
         self.account = check_account(account)
-        if type(since) is not int or not 0 <= since <= LARGEST:
-            raise InvalidRequest("a statement begins after an action id, a whole number from 0 on")
-        if type(limit) is not int or not 1 <= limit <= ENTRIES_AT_MOST:
-            raise InvalidRequest(f"a statement has from 1 to {ENTRIES_AT_MOST} entries at a time")
-        self.since, self.limit = since, limit
+        self.since, self.limit = check_range(since, limit)
         self._journal = journal
 
     def page(self, balance: int | None) -> StatementPage:

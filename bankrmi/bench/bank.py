@@ -193,12 +193,19 @@ def running_bank(
     accounts: int = ACCOUNTS,
     before: Sequence[str] = (),
     unlimited: bool = True,
+    modules: Path | None = None,
     **settings: object,
 ) -> Iterator[MeasuredBank]:
     """A bank, everybody in sync; gone when the context ends."""
     with own_folder() as folder:
         bank = MeasuredBank(
-            folder, servers=servers, accounts=accounts, before=before, unlimited=unlimited, settings=settings
+            folder,
+            servers=servers,
+            accounts=accounts,
+            before=before,
+            unlimited=unlimited,
+            settings=settings,
+            modules=modules,
         )
         try:
             bank.start_all()

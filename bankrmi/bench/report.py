@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from math import log2
 from pathlib import Path
 
+from bankrmi.bench.class_plan import ClassPlan
 from bankrmi.bench.figures import OURS, Ratio, Results, summary
 from bankrmi.bench.markup import Markup, cells, element, scrolled
 from bankrmi.bench.recorded import Run
@@ -70,7 +71,7 @@ def _sections(run: Run, results: Results) -> Iterator[Markup]:
     if results.samples:
         yield _section("rows", "All rows", _rows(results))
     if results.findings:
-        yield _section("findings", "The bank alone", _findings(results))
+        yield _section("findings", _alone(run), _findings(results))
     for name, title, told in (
         ("skipped", "What was not measured", results.skipped),
         ("failed", "What went wrong", results.failed),
@@ -79,6 +80,10 @@ def _sections(run: Run, results: Results) -> Iterator[Markup]:
             lines = [element("li", element("b", what), f": {why}") for what, why in told.items()]
             yield _section(name, title, element("ul", lines))
     yield _section("again", "On what, and how to do it again", *_circumstances(run))
+
+
+def _alone(run: Run) -> str:
+    return "The service alone" if isinstance(run.plan, ClassPlan) else "The bank alone"
 
 
 def _section(name: str, title: str, *content: Markup) -> Markup:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from bankrmi.bench.bank import own_folder
 from bankrmi.bench.class_plan import ClassPlan
-from bankrmi.bench.figures import Results
+from bankrmi.bench.figures import Finding, Results
 from bankrmi.bench.plan import Plan
 from bankrmi.bench.rows.all import ROWS
+from bankrmi.bench.rows.of_classes import CLASS_ROWS, ClassRowOptions
 from bankrmi.bench.rows.row import RowOptions
 from bankrmi.bench.shapes import Shape
 from bankrmi.bench.systems.all import PEERS, Ours
@@ -54,18 +55,33 @@ def run(plan: Plan, results: Results, progress: ProgressDisplay) -> None:
 
 
 def run_class(plan: ClassPlan, results: Results, progress: ProgressDisplay) -> None:
-    """Measure the methods of a class; likewise."""
+    """Measure the methods of a class, or of several; likewise."""
     results.skipped |= plan.skipped
-    if not plan.rows:
-        return
-    with own_folder() as folder, ExitStack() as stack:
-        progress.show(f"starting {plan.serves}")
+    apart = {name: parts for name, parts in plan.other_rows.items() if CLASS_ROWS[name].own_servers}
+    with own_folder() as folder:
         system = OurClass(folder, plan)
-        stack.callback(system.stop)
-        system.start()
-        for shape in plan.shapes:
-            _compare(shape, [system], plan, results, progress)
-            results.notes |= system.raised()
+        try:
+            if plan.rows or plan.other_rows.keys() - apart.keys():
+                progress.show(f"starting {plan.serves}")
+                system.start()
+                for shape in plan.shapes:
+                    _compare(shape, [system], plan, results, progress)
+                    results.notes |= system.raised()
+                for name in [one for one in plan.other_rows if one not in apart]:
+                    _look_at_class(name, plan, system, results, progress)
+                    results.notes |= system.raised()
+        finally:
+            system.stop()
+        for name in apart:
+            _look_at_class(name, plan, system, results, progress)
+
+
+def _look_at_class(
+    name: str, plan: ClassPlan, system: OurClass, results: Results, progress: ProgressDisplay
+) -> None:
+    """Measure a row of classes that is not one method."""
+    asked = ClassRowOptions(plan=plan, system=system, parts=plan.other_rows[name], progress=progress)
+    _take(name, CLASS_ROWS[name].measure(asked), results, progress)
 
 
 def _look_at(
@@ -82,8 +98,13 @@ def _look_at(
         parts=parts,
         progress=progress,
     )
+    _take(name, ROWS[name].measure(asked), results, progress)
+
+
+def _take(name: str, findings: Iterator[Finding], results: Results, progress: ProgressDisplay) -> None:
+    """Take in what a row finds out, one after the other."""
     try:
-        for finding in ROWS[name].measure(asked):
+        for finding in findings:
             results.findings.append(finding)
             progress.say(found(finding))
     except (BankError, OSError) as error:

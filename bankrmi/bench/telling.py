@@ -12,6 +12,8 @@ __all__ = ["ProgressDisplay", "figure", "found", "measured", "ratio_words", "tab
 
 _ROW, _ROW_AT_MOST = 10, 40
 """How wide the first column is: at least, and at most."""
+_WHAT = 60
+"""How wide the column is that says what was found: at least."""
 
 
 class ProgressDisplay(Protocol):
@@ -69,9 +71,10 @@ def _notes(results: Results) -> Iterator[str]:
 
 
 def _findings(results: Results) -> Iterator[str]:
+    width = max([_WHAT, *(len(_what(finding)) + 1 for finding in results.findings)])
     if results.findings:
-        yield f"{'row':<13}{'what':<60}{'median':>10}{'lowest':>10}{'highest':>10}{'taken':>7}"
-    yield from map(_finding, results.findings)
+        yield f"{'row':<13}{'what':<{width}}{'median':>10}{'lowest':>10}{'highest':>10}{'taken':>7}"
+    yield from (_finding(finding, width) for finding in results.findings)
 
 
 def _skipped(results: Results) -> Iterator[str]:
@@ -118,10 +121,14 @@ def _megabytes(peaks: Mapping[str, int], name: str) -> str:
     return f" {peaks[name] >> 10} MB" if name in peaks else ""
 
 
-def _finding(finding: Finding) -> str:
+def _what(finding: Finding) -> str:
+    return f"{finding.what}, {finding.unit}"
+
+
+def _finding(finding: Finding, width: int) -> str:
     values = finding.values
     return (
-        f"{finding.row:<13}{f'{finding.what}, {finding.unit}':<60}{figure(statistics.median(values)):>10}"
+        f"{finding.row:<13}{_what(finding):<{width}}{figure(statistics.median(values)):>10}"
         f"{figure(min(values)):>10}{figure(max(values)):>10}{len(values):>7}"
     )
 

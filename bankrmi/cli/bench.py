@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,6 @@ from click.core import ParameterSource
 from bankrmi.cli.database_option import DatabaseUrl, without_password
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.invocation import Invocation, say, tell
-from bankrmi.cli.service_options import one_class
 from bankrmi.cli.written_files import check_writable, write_file
 from bankrmi.cli.written_numbers import RealRange
 from bankrmi.errors import ConfigurationError
@@ -134,7 +133,8 @@ class _Names(click.ParamType[tuple[str, ...]]):
     "calls",
     metavar="CALL",
     multiple=True,
-    help="Of a class: measure this call, such as 'put(\"apple\", 1)'; --call again for each method.",
+    help="Of a class: measure this call, such as 'put(\"apple\", 1)', or of several services "
+    "'stock.put(\"apple\", 1)'; --call again for each method.",
 )
 @click.pass_context
 def bench(
@@ -171,8 +171,12 @@ def bench(
     growth:records, catching-up:100x100. docs/performance.md has them all.
 
     Of a class (`bankrmi serve MODULE:CLASS bench`) each row is one of its methods, called by 1, 8 and 32
-    clients with arguments that are made up by its annotations, or with those of --call. --rows put,get:128x1
-    names others; nothing is compared.
+    clients with arguments that are made up by its annotations, or with those of --call; and `failover`, by
+    kill -9. --rows put,get:128x1,failover:switchover names others; nothing is compared.
+
+    Of several services a method is SERVICE.METHOD, and the name of a service is all of its methods. `across`
+    is a method that calls other services, next to what it calls, by itself; `beside` is what services cost
+    each other: a method of each one, without and with calls of the others.
 
     The usual rows take some 25 minutes, and 3 more for each peer; `--rows 1x1,32x1 --rounds 1` takes some
     seconds. Ctrl-C ends a run early, and what is known by then is told. BANKRMI_BENCH_DIR names the folder
@@ -186,9 +190,17 @@ def bench(
         raise ConfigurationError(f"--json and --html are both to be written to {html}: name two files")
     served = context.find_object(Invocation).served_here()  # type: ignore[union-attr]  # It is there.
     if served is not None:
-        target, folder = one_class(served[0]), served[1]
-        _check_of_a_bank(context, target)
-        of_class = _class_plan(target, folder, rows, calls, rounds=rounds, seconds=seconds, servers=servers)
+        _check_of_a_bank(context, ", ".join(served[0].values()))
+        of_class = _class_plan(
+            served[0],
+            served[1],
+            rows,
+            calls,
+            rounds=rounds,
+            seconds=seconds,
+            servers=servers,
+            failovers=failovers,
+        )
         return _measured(of_class, partial(run_class, of_class), json_file, html)
     if calls:
         raise click.UsageError("--call is of a class: say `bankrmi serve MODULE:CLASS` before the command")
@@ -208,13 +220,13 @@ def bench(
 
 def _check_of_a_bank(context: click.Context, served: str) -> None:
     """Raise UsageError for an option that is of a bank's accounts."""
-    for name in ("against", "failovers", "records", "engine"):
+    for name in ("against", "records", "engine"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name} is of a bank, and {served} is served here", context)
+            raise click.UsageError(f"--{name} is of a bank, and here is served {served}", context)
 
 
 def _class_plan(
-    target: str,
+    served: Mapping[str, str],
     folder: Path,
     rows: tuple[str, ...] | None,
     calls: tuple[str, ...],
@@ -222,19 +234,21 @@ def _class_plan(
     rounds: int,
     seconds: float,
     servers: int,
+    failovers: int,
 ) -> ClassPlan:
     from bankrmi.bench.class_plan import class_plan
-    from bankrmi.service import load
+    from bankrmi.service.loading import load_services
 
     return class_plan(
-        load(target, folder),
-        target,
+        load_services(served, folder),
+        served,
         str(folder.absolute()),
         rows=rows,
         calls=calls,
         rounds=rounds,
         seconds=seconds,
         servers=servers,
+        failovers=failovers,
     )
 
 

@@ -29,7 +29,7 @@ from bankrmi.cli.demo_folder import clear_left_folders, own_folder
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.cli.health import Status, health, leader_of
 from bankrmi.cli.init import write_texts
-from bankrmi.cli.invocation import SERVES_VARIABLE, Invocation, say
+from bankrmi.cli.invocation import SERVES_VARIABLE, Invocation, class_by_variable, say
 from bankrmi.cli.new_bank import NewBank
 from bankrmi.cli.small_disks import small_disks
 from bankrmi.config import Configuration
@@ -62,7 +62,7 @@ def demo(invocation: Invocation, no_menu: bool, no_browser: bool) -> int:
 
     if invocation.path is not None:
         raise click.UsageError("the demo has a configuration of its own: leave --config out")
-    if os.environ.get(SERVES_VARIABLE):
+    if class_by_variable() is not None:
         raise click.UsageError(f"the demo is that of a bank: leave `serve`, or {SERVES_VARIABLE}, out")
     for name in [name for name in os.environ if name.startswith("BANKRMI_") and name not in _KEPT]:
         del os.environ[name]  # Settings of another bank, which the processes of this one would take.

@@ -5,7 +5,6 @@ Rule: all or nothing, as far as that can be: what is there already is found befo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TextIO
 
 import click
 
-from bankrmi.cli.invocation import SERVES_VARIABLE, say, tell
+from bankrmi.cli.invocation import class_by_variable, say, tell
 from bankrmi.cli.new_bank import CERTIFICATES, NewBank, conflicts, read_address, read_servers
 from bankrmi.cli.written_files import write_file
 from bankrmi.config_settings import is_loopback
@@ -56,7 +55,7 @@ def init(
         servers=read_servers(servers),
         witness=read_address(witness or "127.0.0.1"),
         certificates=not no_certificates,
-        serves=os.environ.get(SERVES_VARIABLE) or None,
+        serves=class_by_variable(),
     )
     if compose and bank.serves is not None:
         raise ConfigurationError("--compose writes containers of a bank, in which there is no class of yours")

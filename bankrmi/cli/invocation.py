@@ -15,6 +15,7 @@ import click
 
 from bankrmi import config
 from bankrmi.config import Configuration
+from bankrmi.config_settings import is_bank
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.foreign_text import foreign, visible
 
@@ -28,6 +29,7 @@ __all__ = [
     "Invocation",
     "check_server",
     "check_server_now",
+    "class_by_variable",
     "complete_server",
     "confirm",
     "say",
@@ -87,7 +89,7 @@ class Invocation:
         try:
             configuration = config.load(self.path, insecure=True)
         except ConfigurationError:
-            served = os.environ.get(SERVES_VARIABLE) or None
+            served = class_by_variable()
             return None if served is None else ({"account": served}, Path.cwd())
         services = configuration.services
         return (services, configuration.path.parent) if services else None
@@ -108,6 +110,12 @@ class Invocation:
             timeout=timeout,
             on_waiting=on_waiting or _say_connecting,
         )
+
+
+def class_by_variable() -> str | None:
+    """Return the class that `bankrmi serve` has named; None if that is the bank, or it has named none."""
+    named = os.environ.get(SERVES_VARIABLE) or None
+    return None if is_bank(named, None) else named
 
 
 def _command() -> str:

@@ -221,11 +221,14 @@ def _with_all_metrics(configuration: Configuration, first: str) -> Configuration
 
 def _start_over(configuration: Configuration, *, yes: bool) -> None:
     """Set aside what the bank holds, if the person says so; refuse while it runs."""
-    from bankrmi.bank.ledger_file import read_ledger
     from bankrmi.cli.starting_over import folders_of, set_aside
+    from bankrmi.server.data_directory import ledger_of
+    from bankrmi.service.loading import load_served
 
-    if configuration.serves is None:  # Before anything is moved: with a broken one there is no starting over.
-        read_ledger(configuration.ledger)
+    ledger = ledger_of(configuration, load_served(configuration))
+    if ledger is not None:  # Before anything is moved: with a broken one there is no starting over.
+        ledger.balances()
+    if configuration.serves is None:
         what, begins_with = "All accounts, and all that was ever done with them,", str(configuration.ledger)
     else:
         what, begins_with = "The state of the service, and all that was ever done with it,", "its `create`"

@@ -42,7 +42,8 @@ _MOST_MEGABYTES = 512
 @click.option(
     "--call",
     metavar="CALL",
-    help="Of a class: the query that is asked as often, such as 'get(\"apple\")'.  [default: none]",
+    help="Of a class: the query that is asked as often, such as 'get(\"apple\")', or of several services "
+    "'stock.left(\"apple\")'.  [default: none]",
 )
 @click.pass_obj
 def record(

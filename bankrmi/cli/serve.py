@@ -32,7 +32,8 @@ def serve(context: click.Context, target: str, command: tuple[str, ...]) -> Any:
     """Run COMMAND for a class of your own, which is replicated in the place of a bank's accounts.
 
     CLASS inherits from bankrmi.Service; MODULE is looked for beside the configuration first. The same goes
-    without this where the configuration says `serves: MODULE:CLASS`.
+    without this where the configuration says `serves: MODULE:CLASS`. Of bankrmi:Account, which is the bank,
+    it is what it is without this.
 
     \b
       bankrmi serve inventory:Inventory --config inventory.yaml up

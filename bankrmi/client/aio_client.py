@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bankrmi.bank.operations import Receipt
 from bankrmi.bank.statements import Statement, Total
-from bankrmi.client.finding import service_called, what_to_connect
+from bankrmi.client.finding import served_alone, service_called, what_to_connect
 from bankrmi.client.loop_client import LoopClient
 from bankrmi.client.requests import (
     Operation,
@@ -77,8 +77,15 @@ async def connect(  # type: ignore[misc]  # By position it is the first, by name
         return AsyncBankClient(found, timeout=timeout, on_waiting=on_waiting)
     from bankrmi.client.async_service_client import AsyncServiceClient
     from bankrmi.service.declaring import described
+    from bankrmi.service.served_alone import load_part
 
-    return AsyncServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting, service=called)
+    description = described(kind)
+    alone = served_alone(found, description, service)
+    make: Callable[..., Any] = AsyncServiceClient if alone is None else load_part(alone.async_client)
+    made: AsyncServiceClient = make(
+        description, found, timeout=timeout, on_waiting=on_waiting, service=called
+    )
+    return made
 
 
 class AsyncBankClient(LoopClient):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from bankrmi.bank.operations import Receipt
 from bankrmi.bank.statements import Statement, Total
 from bankrmi.client.blocking_client import BlockingClient
-from bankrmi.client.finding import service_called, what_to_connect
+from bankrmi.client.finding import served_alone, service_called, what_to_connect
 from bankrmi.client.requests import (
     Operation,
     asked_balance,
@@ -76,7 +76,9 @@ def connect(  # type: ignore[misc]  # By position it is the first, by name the s
     that was asked did not answer it: once for each operation.
 
     Where a class is replicated, and not a bank's accounts, that class comes first: what is returned then has
-    its methods (see `service_client`). `service` is its name, where it is served under several.
+    its methods (see `service_client`). `service` is its name, where it is served under several. The bank is
+    such a class, too: `bankrmi.Account`, alone or beside others (who knows the name server only, and means
+    one beside others, says its name).
     """
     kind, found = what_to_connect(
         first, configuration, nameserver, insecure=insecure, certificates=certificates
@@ -86,8 +88,12 @@ def connect(  # type: ignore[misc]  # By position it is the first, by name the s
         return BankClient(found, timeout=timeout, on_waiting=on_waiting)
     from bankrmi.client.service_client import ServiceClient  # It loads what a bank's has no use for.
     from bankrmi.service.declaring import described
+    from bankrmi.service.served_alone import load_part
 
-    return ServiceClient(described(kind), found, timeout=timeout, on_waiting=on_waiting, service=called)
+    description = described(kind)
+    alone = served_alone(found, description, service)
+    make: Callable[..., Any] = ServiceClient if alone is None else load_part(alone.client)
+    return make(description, found, timeout=timeout, on_waiting=on_waiting, service=called)
 
 
 class BankClient(BlockingClient):

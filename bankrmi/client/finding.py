@@ -12,12 +12,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bankrmi.client.decisions import Candidate, candidate_of
 from bankrmi.client.requests import ACCOUNT_ID
 from bankrmi.config import Configuration, check_learned, load, of_nameserver
 from bankrmi.errors import ConfigurationError
 from bankrmi.rmi import Failure, NamedObject
+
+if TYPE_CHECKING:  # It loads what a bank's client has no use for.
+    from bankrmi.service.declaring import Description
+    from bankrmi.service.served_alone import ServedAlone
 
 __all__ = [
     "MOST_SERVERS",
@@ -28,6 +33,7 @@ __all__ = [
     "merged",
     "named_primary",
     "primary_tag",
+    "served_alone",
     "service_beside",
     "service_called",
     "service_tag",
@@ -117,6 +123,26 @@ def service_called(configuration: Configuration, kind: type | None, service: str
             f"connect({kind.__name__}, ..., service={found[0]!r})"
         )
     return service or found[0]
+
+
+def served_alone(
+    configuration: Configuration, description: Description, service: str | None = None
+) -> ServedAlone | None:
+    """Return what the class brings to be served alone, if it is; `service` is the name that the caller has
+    said.
+
+    Whoever knows the name server only says a name for what stands beside other services. Raises
+    ConfigurationError if there is nothing of that name.
+    """
+    found = None if configuration.services else description.served_alone
+    if found is None or service is None or not configuration.servers:
+        return found if service is None or configuration.servers else None
+    if service != configuration.service:
+        raise ConfigurationError(
+            f"{configuration.path} serves {description.name} as {configuration.service}, and nothing that is "
+            f"called {service!r:.80}"
+        )
+    return found
 
 
 def configured(servers: Mapping[str, str]) -> Candidates:

@@ -15,7 +15,7 @@ from bankrmi.bank.operations import parse_request_id
 from bankrmi.client.answers import Unbelievable, check_answer
 from bankrmi.client.requests import Request
 from bankrmi.errors import InvalidRequest, ServiceError
-from bankrmi.service.calls import packed_call
+from bankrmi.service.calls import made_again, packed_call
 from bankrmi.service.declaring import Description, Method
 from bankrmi.service.plain_values import NotPlain
 
@@ -129,7 +129,7 @@ def declared_error(error: ServiceError, methods: Iterable[Method]) -> Exception:
     declared.sort(key=lambda kind: kind.__module__ != error.details.get("module"))
     for kind in declared[:1]:
         try:
-            return kind(*_arguments_of(error))
+            return made_again(kind, _arguments_of(error))
         except Exception:  # Whatever its __init__ says: it cannot be made of what is known.
             break
     return error

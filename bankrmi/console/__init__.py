@@ -3,6 +3,7 @@
     app        the web server: the page, the stream of events, what may be asked for
     guard      who may ask: this machine's browser, and whoever has the token
     events     what happens, as values: the one format of the stream and of recordings
+    hello      the first of them: whose they are
     feed       what has happened lately, and whoever listens
     watching   asks the bank how it is, and says what has changed
     rolled_back  what servers on this machine have rolled back
@@ -16,8 +17,8 @@
     rule_search  the first history that goes wrong without a rule, by the simulator
     teller     calls of a person, and a load: what all tellers have
     account_teller  that of a bank
-    method_teller   that of a class
-    method_forms    a form for each method of a class, by its annotations
+    method_teller   that of a class, or of several in one pair
+    method_forms    a form for each of their methods, by its annotations
     periods    what became of calls, in sums
     silences   for how long nobody was answered
     local_usage  what the processes use of the machine

@@ -23,14 +23,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-import bankrmi
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.console.account_teller import AccountTeller
 from bankrmi.console.bank_here import BankHere
-from bankrmi.console.events import FORMAT, HelloEvent, text_of
+from bankrmi.console.events import text_of
 from bankrmi.console.feed import Feed
 from bankrmi.console.guard import HEADERS, INVITED, Guard
+from bankrmi.console.hello import hello_of
 from bankrmi.console.method_teller import MethodTeller
 from bankrmi.console.misfortunes import Misfortunes
 from bankrmi.console.rule_search import RuleSearch
@@ -215,16 +215,7 @@ class Console:
             await events.aclose()  # type: ignore[attr-defined]  # A generator is one.
 
     def _hello(self) -> dict[str, Any]:
-        hello = HelloEvent(
-            t=_now_ms(),
-            format=FORMAT,
-            version=bankrmi.__version__,
-            service=self._configuration.service,
-            servers=dict(self._configuration.servers),
-            serves=next(iter(self._configuration.services.values()), None),
-            keeper="witness" if self._configuration.etcd is None else "etcd",
-            told_by="console",
-        )
+        hello = hello_of(self._configuration, told_by="console", t=_now_ms())
         return {  # And what one can ask of a console.
             **json.loads(text_of(hello)),
             **self._teller.hello,
@@ -284,11 +275,11 @@ def _teller_of(configuration: Configuration) -> Callable[[Feed], Teller]:
             )
         return lambda feed: AccountTeller(configuration, accounts, feed, now_ms=now_ms)
     try:
-        description = load_services(configuration.services, configuration.path.parent).home
+        services = load_services(configuration.services, configuration.path.parent)
     except ConfigurationError as error:
         why = f"This console has no teller, it only watches: {foreign(error.message)}"
         return lambda feed: NoTeller(why, feed, now_ms=now_ms)
-    return lambda feed: MethodTeller(configuration, description, feed, now_ms=now_ms)
+    return lambda feed: MethodTeller(configuration, services, feed, now_ms=now_ms)
 
 
 def _check_that_an_operator_asks(configuration: Configuration) -> None:

@@ -100,7 +100,9 @@ class HelloEvent(_Event):
     keeper: Literal["witness", "etcd"]
     told_by: Literal["console", "record", "chaos"]
     serves: Name | None = None
-    """The class that is replicated; None: accounts."""
+    """The class that is replicated; None: accounts. Of several services that of the first one."""
+    services: Annotated[dict[Name, Name], Field(max_length=_SERVERS)] = {}
+    """All classes that are replicated, by the names of their services, the first one first."""
     clients: Names = []
     """Processes that something can be done to, beside those of the bank."""
 

@@ -1,4 +1,4 @@
-"""A form for each method of a class: a field an argument, by its annotation; and what is written in it.
+"""A form for each method of the classes: a field an argument, by its annotation; and what is written in it.
 
 Rule 1: what is written in a field is text, and this file alone makes a value of it: a browser's numbers end
         at 53 bits.
@@ -18,15 +18,20 @@ from typing import Any, Literal, NamedTuple, Union
 
 from bankrmi.errors import InvalidRequest
 from bankrmi.foreign_text import cut, foreign, visible
-from bankrmi.service.declaring import Description, Method
+from bankrmi.service.declaring import Method
 from bankrmi.service.drawn_arguments import Undrawable, any_arguments, any_value, called_with
 from bankrmi.service.in_words import value_as_text
+from bankrmi.service.method_names import NamedMethod, every_method
 from bankrmi.service.plain_values import NotPlain, plain
+from bankrmi.service.served_services import ServedServices
 from bankrmi.service.written_values import read_value
 
 __all__ = ["forms_of", "read_form"]
 
 METHODS_AT_MOST = 200
+"""Of one class."""
+METHODS_IN_ALL = 1000
+"""Of all of them; each has the same share."""
 FIELDS_AT_MOST = 50
 _NAME_AT_MOST = 120
 _TEXT_AT_MOST = 600
@@ -68,10 +73,25 @@ _KINDS: Mapping[Any, Literal["int", "float", "str", "bool", "bytes"]] = {
 }
 
 
-def forms_of(description: Description) -> list[dict[str, Any]]:
-    """Return the forms of its methods, as the page is told of them: those that change the state first."""
-    methods = sorted(description.methods.values(), key=lambda method: (not method.is_update, method.name))
-    return [_form(method) for method in methods[:METHODS_AT_MOST]]
+def forms_of(services: ServedServices) -> list[dict[str, Any]]:
+    """Return the services, each with the forms of its methods, as the page is told of them: those that change
+    the state first."""
+    at_most = min(METHODS_AT_MOST, METHODS_IN_ALL // (1 + len(services.beside)))
+    forms: dict[str, list[dict[str, Any]]] = {}
+    for one in every_method(services):
+        found = forms.setdefault(one.service, [])
+        if len(found) < at_most:
+            found.append(_form(one))
+    return [
+        {
+            "service": services.called(service),
+            "name": description.name,
+            "version": description.version,
+            "uses": [services.called(services.used(description, uses)) for uses in description.uses.values()],
+            "methods": forms.get(services.called(service), []),
+        }
+        for service, description in services.each()
+    ]
 
 
 def read_form(method: Method, given: object) -> tuple[list[Any], dict[str, Any]]:
@@ -95,14 +115,16 @@ def read_form(method: Method, given: object) -> tuple[list[Any], dict[str, Any]]
     return called_with(method, by_name)
 
 
-def _form(method: Method) -> dict[str, Any]:
+def _form(called: NamedMethod) -> dict[str, Any]:
+    method = called.method
     try:
         any_arguments(method)
         why_not_made_up = ""
     except Undrawable as unknown:
         why_not_made_up = foreign(unknown)
     return {
-        "name": method.name,
+        "name": called.name,
+        "plain": method.name,
         "changes": method.is_update,
         "signature": foreign(f"{method.name}{_signature(method)}", _TEXT_AT_MOST),
         "about": visible(cut(inspect.getdoc(method.function) or "", _TEXT_AT_MOST), lines=True),

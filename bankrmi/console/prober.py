@@ -19,10 +19,10 @@ from bankrmi.console.periods import PERIOD_S, UNUSUAL, Period
 from bankrmi.console.silences import Silences
 from bankrmi.errors import BankError, ConfigurationError, InDoubt, InvalidRequest, Refused
 from bankrmi.foreign_text import foreign
-from bankrmi.service import Description
 from bankrmi.service.calls import Called
 from bankrmi.service.in_words import call_in_words
 from bankrmi.service.loading import load_services
+from bankrmi.service.method_names import find_method
 from bankrmi.service.written_values import read_call
 
 __all__ = ["LookUps", "Prober", "of_account", "of_class"]
@@ -32,7 +32,8 @@ TOLD_AT_MOST = 4
 """Single calls of one period."""
 SLOW_US = 20_000
 """What is faster is no news, however slow the others were not."""
-_NAME_AT_MOST = 80
+_NAMED_AT_MOST = 120
+"""Of the names of a service and its method, as an event takes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,23 +53,27 @@ def of_account(configuration: Configuration, account: int) -> LookUps:
 
 
 def of_class(configuration: Configuration, written: str) -> LookUps:
-    """Return the query that a person has written: `get("apple")`; of several services, one of the first.
+    """Return the query that a person has written: `get("apple")`, or `stock.left("apple")`.
 
-    Raises ConfigurationError for one that is none, or that the class has not.
+    Raises ConfigurationError for one that is none, or that no class has.
     """
-    description: Description = load_services(configuration.services, configuration.path.parent).home
+    services = load_services(configuration.services, configuration.path.parent)
     try:
         name, args, kwargs = read_call(written)
-        method = description.methods.get(name)
-        if method is None or method.is_update:
-            raise InvalidRequest(f"{description.name} has no query {foreign(name, _NAME_AT_MOST)!r}")
-        args, kwargs = method.bound(args, kwargs, whole=False)
+        called = find_method(services, name)
+        if called.method.is_update:
+            raise InvalidRequest(f"{called.name} is an update, and a recording changes nothing: name a query")
+        args, kwargs = called.method.bound(args, kwargs, whole=False)
     except InvalidRequest as error:
         raise ConfigurationError(f"--call: {error.message}") from None
-    client = AsyncServiceClient(description, configuration)
-    words = foreign(call_in_words(Called(name, args, kwargs)))
+    client = AsyncServiceClient(
+        called.description, configuration, service=called.service if services.beside else None
+    )
+    words = foreign(call_in_words(Called(called.name, args, kwargs)))
     return LookUps(
-        ask=lambda: client.query(name, args, kwargs), close=client.close, told={"what": name, "call": words}
+        ask=lambda: client.query(called.method.name, args, kwargs),
+        close=client.close,
+        told={"what": called.name[:_NAMED_AT_MOST], "call": words},
     )
 
 

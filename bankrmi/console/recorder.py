@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bankrmi
 from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
-from bankrmi.console.events import HelloEvent
+from bankrmi.console.hello import hello_of
 from bankrmi.console.prober import LookUps, Prober, of_account, of_class
 from bankrmi.console.recording import BudgetSpent, Recording
 from bankrmi.console.silences import Silences
@@ -53,7 +52,8 @@ async def record(configuration: Configuration, order: RecordOrder, show: Callabl
     """
     began_ms = _now_ms()
     look_ups = _look_ups(configuration, order)
-    file = Recording(order.path, _hello(configuration, began_ms), now_ms=_now_ms, most_bytes=order.most_bytes)
+    hello = hello_of(configuration, told_by="record", t=began_ms)
+    file = Recording(order.path, hello, now_ms=_now_ms, most_bytes=order.most_bytes)
     told = _Thinned(file)
     prober = None if look_ups is None else Prober(look_ups, told, now_ms=_now_ms)
     silences = Silences() if prober is None else prober.silences
@@ -77,19 +77,6 @@ async def record(configuration: Configuration, order: RecordOrder, show: Callabl
             await prober.close()
         file.close()
     return f"{_in_words(_now_ms() - began_ms)} in {order.path}, {file.bytes / 1e6:.1f} MB: {why}"
-
-
-def _hello(configuration: Configuration, now_ms: float) -> HelloEvent:
-    return HelloEvent(
-        t=now_ms,
-        format=1,
-        version=bankrmi.__version__,
-        service=configuration.service,
-        servers=dict(configuration.servers),
-        serves=next(iter(configuration.services.values()), None),
-        keeper="witness" if configuration.etcd is None else "etcd",
-        told_by="record",
-    )
 
 
 def _look_ups(configuration: Configuration, order: RecordOrder) -> LookUps | None:

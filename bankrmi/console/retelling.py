@@ -55,7 +55,8 @@ def _views(events: Sequence[AnyEvent]) -> Iterator[str]:
 
 
 def _service(events: Sequence[AnyEvent]) -> str:
-    return next((event.service for event in events if isinstance(event, HelloEvent)), "a bank")
+    hello = next((event for event in events if isinstance(event, HelloEvent)), None)
+    return "a bank" if hello is None else ", ".join(hello.services) or hello.service
 
 
 def _when(events: Sequence[AnyEvent]) -> str:

@@ -15,6 +15,7 @@ from bankrmi.foreign_text import foreign
 from bankrmi.local_processes import LocalProcesses
 from bankrmi.service.calls import Called
 from bankrmi.service.in_words import call_in_words
+from bankrmi.service.served_services import qualified
 
 __all__ = ["RolledBack"]
 
@@ -27,8 +28,10 @@ _TOLD = ("action_id", "request_id", "kind", "account", "to", "amount", "status",
 class RolledBack:
     """Of one bank, as far as it was told."""
 
-    def __init__(self, processes: LocalProcesses) -> None:
+    def __init__(self, processes: LocalProcesses, home: str = "") -> None:
+        """`home`: of several services the first one, whose calls have plain names in a journal."""
         self._processes = processes
+        self._home = home
         self._sizes: dict[Path, int] = {}
 
     def news(self, servers: Iterable[str]) -> list[dict[str, Any]]:
@@ -43,7 +46,7 @@ class RolledBack:
             if found.st_size == self._sizes.get(path):
                 return None
             self._sizes[path] = found.st_size
-            entries, count = _read(path)
+            entries, count = _read(path, self._home)
         except (OSError, ValueError):
             return None  # It is written just now, or is somebody else's.
         return {
@@ -63,21 +66,22 @@ class RolledBack:
         return sorted(found, key=_epoch_of)[-RECORDS_READ:]
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
+def _read(path: Path, home: str) -> tuple[list[dict[str, Any]], int]:
     """Return the newest entries of a record, the oldest of them first, and how many there are in all."""
     with path.open("rb") as file:
         lines = file.read(READ_BYTES).splitlines(keepends=True)
     whole = [line for line in lines if line.endswith(b"\n")]
-    return [_shown(json.loads(line)) for line in whole[-ENTRIES_TOLD:]], len(whole)
+    return [_shown(json.loads(line), home) for line in whole[-ENTRIES_TOLD:]], len(whole)
 
 
-def _shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(entry: Mapping[str, Any], home: str) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise ValueError("an entry is an object")
     shown = {key: entry[key] for key in _TOLD if key in entry}
     kind, args, by_name = entry.get("kind"), entry.get("arguments"), entry.get("by_name", {})
     if isinstance(kind, str) and isinstance(args, list) and isinstance(by_name, dict):
-        shown["call"] = foreign(call_in_words(Called(kind, args, by_name)))
+        name = kind if "." in kind else qualified(home, kind)
+        shown["call"] = foreign(call_in_words(Called(name, args, by_name)))
     return shown
 
 

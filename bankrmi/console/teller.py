@@ -100,9 +100,15 @@ class Teller(ABC):
     # -- a call ------------------------------------------------------------------------------------
 
     async def _told(
-        self, call: Mapping[str, Any], perform: Callable[[], Awaitable[Mapping[str, Any]]]
+        self,
+        call: Mapping[str, Any],
+        perform: Callable[[], Awaitable[Mapping[str, Any]]],
+        came_of: Callable[[BankError], Mapping[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Make a call, tell of it, and return what is told; `perform` raises what it is answered with."""
+        """Make a call, tell of it, and return what is told; `perform` raises what it is answered with.
+
+        `came_of`: what such an error says of this call, if that is not the same for all.
+        """
         began_ms, began_s = self._now_ms(), perf_counter()
         told: dict[str, Any] = {"action_id": None, "message": "", **call}
         try:
@@ -112,7 +118,7 @@ class Teller(ABC):
         except InDoubt as error:
             told |= {"outcome": "in_doubt", "message": error.message}
         except BankError as error:
-            told |= self._came_of(error)
+            told |= (came_of or self._came_of)(error)
         else:
             since_ms = self.silences.done(began_ms, self._now_ms())
             if since_ms is not None:

@@ -76,7 +76,7 @@ class BankWatcher:
         self._feed = feed
         self._silences = silences
         self._on_state = on_state
-        self._rolled_back = RolledBack(processes)
+        self._rolled_back = RolledBack(processes, configuration.service if configuration.has_several else "")
         self._looks: set[asyncio.Future[dict[str, Any]]] = set()  # Those that are under way.
         self._told: dict[str, Any] | None = None
         self._views: dict[tuple[str, int], dict[str, Any]] = {}  # Told, the newest few.

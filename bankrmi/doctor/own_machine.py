@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration, split_address
 from bankrmi.diagnosis import free_bytes, own_versions
 from bankrmi.doctor.certificates_judged import AUTHORITY, DAYS, renewal
@@ -24,7 +23,8 @@ from bankrmi.errors import ConfigurationError
 from bankrmi.moments import end_in_words
 from bankrmi.own_credentials import own_credentials
 from bankrmi.rmi import is_here
-from bankrmi.service.loading import load_services
+from bankrmi.server.data_directory import ledger_of
+from bankrmi.service.loading import load_served
 from bankrmi.storage.database import lock_owner
 
 __all__ = ["look_at_own_machine"]
@@ -167,9 +167,8 @@ def _files(configuration: Configuration, here: list[str]) -> Iterator[str]:
     servers = [name for name in here if name in configuration.servers]
     if servers and not any(_has_run(configuration, name) for name in servers):
         try:
-            if configuration.services:
-                load_services(configuration.services, configuration.path.parent)
-            else:
-                read_ledger(configuration.ledger)
+            ledger = ledger_of(configuration, load_served(configuration))
+            if ledger is not None:
+                ledger.balances()
         except ConfigurationError as error:
             yield error.message

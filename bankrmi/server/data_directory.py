@@ -11,19 +11,22 @@ Rule 4: the folder and what is in it are for their owner only; what is not is ma
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import apsw
 import structlog
 
-from bankrmi.bank.accounts import Accounts
-from bankrmi.config import Configuration
+from bankrmi.bank.account import Account
+from bankrmi.config import ConfigSettings, Configuration
 from bankrmi.errors import ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.settings import GROUP_SHARE
 from bankrmi.server.measured_service import CallCosts, MeasuredService
+from bankrmi.server.method_figures import MethodFigures
 from bankrmi.server.opening_ledger import OpeningLedger
+from bankrmi.service.loading import load_served
 from bankrmi.service.machine import LIMIT_MS
+from bankrmi.service.served_alone import load_part
 from bankrmi.service.served_services import ServedServices
 from bankrmi.service.versions import classes_beside
 from bankrmi.storage.about import SERVES, served_class
@@ -35,11 +38,12 @@ from bankrmi.storage.migration import waits_for_migration
 from bankrmi.storage.place import Place, make_private
 from bankrmi.storage.state_machine import StateMachine
 
-__all__ = ["DATABASE", "DataDirectory"]
+__all__ = ["DATABASE", "DataDirectory", "ledger_of"]
 
 log = structlog.get_logger("bankrmi.server")
 
 DATABASE = "bank.db"
+BANK_CLASS = Account.__name__
 _DAY_US = 86_400_000_000
 
 
@@ -49,16 +53,17 @@ class DataDirectory:
     def __init__(
         self, configuration: Configuration, name: str, services: ServedServices | None = None
     ) -> None:
-        """`services`: the classes that are replicated; without, it is the accounts of a bank."""
+        """`services`: what is replicated, if that is loaded already."""
         self.path = configuration.data_dir / name
         self.database = self.path / DATABASE
-        self._services = services
+        self._services = services or load_served(configuration)
         self.call_costs = CallCosts()
+        self.methods = None if self._services.served_alone is not None else MethodFigures(self._services)
         """Of a class."""
         self._limit_ms = min(LIMIT_MS, GROUP_SHARE * configuration.checkpoint_timeout_ms)
-        self.ledger = None if services is not None else OpeningLedger(configuration.ledger)
+        self.ledger = ledger_of(configuration, self._services)
         settings = configuration.journal
-        self._behind = _behind(configuration, services)
+        self._behind = _behind(configuration, self._services)
         self._keeping = Keeping(
             operations=settings.keep_operations,
             age_us=round(settings.keep_days * _DAY_US),
@@ -76,15 +81,16 @@ class DataDirectory:
     def open_journal(self) -> SqliteJournal:
         """Open the database; an empty one needs a sound ledger, any other ignores what it has become."""
         journal = self.journal_at(self.database)
-        if self.ledger is None:
-            if journal.adopted is None and self._services is not None:
-                journal.note(SERVES, self._services.home.name)
-        elif journal.adopted is None:
+        if journal.adopted is not None:
+            if self.ledger is not None:
+                self.ledger.compare(journal)
+            return journal
+        if self.ledger is not None:
             balances = self.ledger.read(journal)
             journal.close()
-            return self.journal_at(self.database, balances)
-        else:
-            self.ledger.compare(journal)
+            journal = self.journal_at(self.database, balances)
+        if (noted_as := _noted_as(self._services)) is not None:
+            journal.note(SERVES, noted_as)
         return journal
 
     def find_out(self, journal: Callable[[], SqliteJournal]) -> None:
@@ -126,24 +132,26 @@ class DataDirectory:
             raise OperationFailed(f"the database {path} cannot be found again: {error.strerror}") from error
 
     def _machine(self, ledger: dict[int, int]) -> StateMachine:
-        if self._services is None:
-            return Accounts(ledger)
-        return MeasuredService(self._services, self.call_costs, limit_ms=self._limit_ms)
+        services = self._services
+        if services.served_alone is None:
+            return MeasuredService(
+                services, self.call_costs, limit_ms=self._limit_ms, ledger=ledger, methods=self.methods
+            )
+        make: Callable[..., StateMachine] = load_part(services.served_alone.state_machine)
+        return make(ledger) if services.takes_ledger else make()
 
     def _check_what_it_holds(self, database: apsw.Connection, path: Path) -> None:
         """Raise ConfigurationError if it is the state of something else than what is to be served."""
         about = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'about'").get
         if not about or not database.execute("SELECT 1 FROM about WHERE name = 'adopted'").get:
             return  # It is empty.
-        held, wanted = served_class(database), None if self._services is None else self._services.home.name
+        held, wanted = served_class(database), _noted_as(self._services)
         if held != wanted:
+            beside = classes_beside(database)
             database.close()
-            raise ConfigurationError(
-                f"{path} holds {_in_words(held)}, and the configuration serves {_in_words(wanted)}: "
-                "name the class that it belongs to (`serves`, or `bankrmi serve`), or another data_dir"
-            )
+            raise ConfigurationError(f"{path} {_another_state(held, beside, self._services)}")
         for service, kind in classes_beside(database).items():
-            found = None if self._services is None else self._services.find(service)
+            found = self._services.find(service)
             if found is None or found.name != kind:
                 instead = "does not name it" if found is None else f"has {found.name} under that name"
                 database.close()
@@ -153,14 +161,53 @@ class DataDirectory:
                 )
 
 
+def ledger_of(configuration: Configuration, services: ServedServices) -> OpeningLedger | None:
+    """Return the ledger file, if it is opened with; where classes do, that of the usual name need not be
+    there."""
+    if not services.takes_ledger:
+        return None
+    if services.served_alone is not None:
+        return OpeningLedger(configuration.ledger)
+    usual = configuration.path.parent / ConfigSettings.model_fields["ledger"].default
+    return OpeningLedger(configuration.ledger, of_classes=True, may_be_missing=configuration.ledger == usual)
+
+
+def _noted_as(services: ServedServices) -> str | None:
+    """Return what a database says that it holds; None: nothing, as those of banks."""
+    return services.home.name if services.served_alone is None else services.served_alone.noted_as
+
+
+def _another_state(held: str | None, beside: Mapping[str, str], services: ServedServices) -> str:
+    """Return what is wrong with a database that holds something else than what is to be served, and what to
+    do."""
+    wanted = _noted_as(services)
+    what = f"holds {_in_words(held)}, and the configuration serves {_in_words(wanted)}"
+    kinds = [one.name for _, one in services.each()]
+    if held is None and BANK_CLASS in kinds:
+        return (
+            f"holds the accounts of a bank that was served alone, and the configuration serves "
+            f"{' and '.join(kinds)} as classes, which keep their state in another way: leave `serves` out to "
+            "go on with it; or have it write its ledger so (`bankrmi export`), and begin with that in "
+            "another data_dir (what is there stays as it is)"
+        )
+    if wanted is None and BANK_CLASS in (held, *beside.values()):
+        together = " and ".join(dict.fromkeys([str(held), *beside.values()]))
+        return (
+            f"holds the state of {together} as classes, and the configuration serves the accounts of a bank "
+            "alone, which keep theirs in another way: name all services that it belongs to below `serves`, "
+            "or another data_dir (what is there stays as it is)"
+        )
+    return f"{what}: name the class that it belongs to (`serves`, or `bankrmi serve`), or another data_dir"
+
+
 def _in_words(kind: str | None) -> str:
     return "the accounts of a bank" if kind is None else f"the state of {kind}"
 
 
-def _behind(configuration: Configuration, services: ServedServices | None) -> WriteBehind:
+def _behind(configuration: Configuration, services: ServedServices) -> WriteBehind:
     """Return how far what follows from the journal may lag behind it: the state of a class does not."""
     settings = configuration.journal
-    if services is not None:
+    if services.served_alone is None:
         return WriteBehind(0, 0)
     return WriteBehind(settings.records_behind, settings.operations_behind)
 

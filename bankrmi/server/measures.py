@@ -21,6 +21,7 @@ from bankrmi.rmi import Daemon
 from bankrmi.server.admission import BUSY, Admission
 from bankrmi.server.clock import now_ms
 from bankrmi.server.driver import Driver
+from bankrmi.server.method_figures import MethodFigures
 from bankrmi.server.request_figures import OF_ACCOUNTS, Countable, RequestFigures
 
 __all__ = ["WatchedRequests", "WatchedServer", "measures_of", "of_requests"]
@@ -41,6 +42,8 @@ class WatchedServer:
     admission: Admission
     requests: Mapping[str, RequestFigures]
     """By service."""
+    methods: MethodFigures | None = None
+    """Where classes are served."""
     certificate_days: float | None = None
 
 
@@ -52,9 +55,10 @@ def measures_of(
     others: Collection[str] | None = None,
     requests: Countable = OF_ACCOUNTS,
     services: Collection[str] = (),
+    methods: MethodFigures | None = None,
 ) -> Measures:
     """Return all that is shown of this server, one of `servers`, which answers such requests; each of these
-    services is told apart, if there are several.
+    services is told apart, if there are several, and each of these methods.
 
     Servers come and go: each of the two collections may have others in it at another time.
     """
@@ -74,6 +78,7 @@ def measures_of(
         *of_requests(
             requests, services if len(services) > 1 else (), lambda watched: watched.condition.queued
         ),
+        *(() if methods is None else _of_methods(methods)),
         *_of_commits(),
         *of_daemons(lambda watched: [watched.daemon]),
     )
@@ -276,6 +281,26 @@ def of_requests(
             kind="gauge",
             meaning="limits.waiting_bytes; over it, callers are told busy",
             read=lambda watched: watched.admission.budget_bytes,
+        ),
+    )
+
+
+def _of_methods(methods: MethodFigures) -> Measures:
+    return (
+        Measure(
+            name="bankrmi_method_runs_total",
+            kind="counter",
+            meaning="Of a class: runs of its methods on this server; of an update on every copy, of a query "
+            "where it is answered",
+            labels=methods.labels,
+            read=lambda watched: None if watched.methods is None else watched.methods.runs(),
+        ),
+        Measure(
+            name="bankrmi_method_seconds_total",
+            kind="counter",
+            meaning="Of a class: how long they took of this server's one thread",
+            labels=methods.labels,
+            read=lambda watched: None if watched.methods is None else watched.methods.seconds(),
         ),
     )
 

@@ -28,6 +28,7 @@ __all__ = ["OpeningLedger", "print_fingerprint"]
 log = structlog.get_logger("bankrmi.server")
 
 _NOTE = "ledger"
+_OPENED = "opened"
 _UNDERSTAND = "import sys; from bankrmi.server.opening_ledger import *; print_fingerprint(sys.argv[1])"
 
 
@@ -48,17 +49,32 @@ class Notes(Protocol):
 class OpeningLedger:
     """One ledger file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, of_classes: bool = False, may_be_missing: bool = False) -> None:
+        """`of_classes`: what identifies their opening state is not known by the ledger alone."""
         self._path = path
+        self._of_classes = of_classes
+        self._may_be_missing = may_be_missing
         self._unknown: dict[str, Any] | None = None
         self._task: asyncio.Task[None] | None = None
 
+    def balances(self) -> dict[int, int]:
+        """Return what a bank would open with; raises ConfigurationError."""
+        return {} if self._is_missing else read_ledger(self._path)
+
+    @property
+    def _is_missing(self) -> bool:
+        return self._may_be_missing and self._look() is None
+
     def read(self, notes: Notes) -> dict[int, int]:
         """Return what a bank opens with, and note which file it was; raises ConfigurationError."""
-        balances = read_ledger(self._path)
+        if self._is_missing:
+            log.info("there is no ledger: this begins without an account", ledger=str(self._path))
+            return {}
+        balances = self.balances()
         found = self._look()
         if found is not None:
-            notes.note(_NOTE, json.dumps({**found, "hash": self._hash(), "same": True}))
+            opened = {_OPENED: fingerprint(balances).hex()} if self._of_classes else {}
+            notes.note(_NOTE, json.dumps({**found, "hash": self._hash(), "same": True, **opened}))
         return balances
 
     def compare(self, notes: Notes) -> None:
@@ -67,6 +83,10 @@ class OpeningLedger:
         if found is None:
             return
         before = json.loads(notes.noted(_NOTE) or "{}")
+        if self._of_classes:
+            if _OPENED not in before:
+                return  # A copy of another server's: what that opened with is not known here.
+            found[_OPENED] = before[_OPENED]
         if any(before.get(name) != value for name, value in found.items()):
             found["hash"] = self._hash()
             if found["hash"] is None:
@@ -99,7 +119,7 @@ class OpeningLedger:
         kept = notes()
         if reading.returncode or kept.opened_with is None:
             return  # It cannot be understood, so nobody would open a bank with it either.
-        same = told.decode().strip() == kept.opened_with.hex()
+        same = told.decode().strip() == found.get(_OPENED, kept.opened_with.hex())
         kept.note(_NOTE, json.dumps({**found, "same": same}))
         if not same:
             self._warn()

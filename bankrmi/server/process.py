@@ -61,9 +61,10 @@ from bankrmi.server.ticking import CertificateWatch, ReadyLine, each_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.server.whereabouts import Whereabouts
 from bankrmi.service.declaring import Description
-from bankrmi.service.loading import load_services
+from bankrmi.service.loading import load_served
 from bankrmi.service.machine import ServiceMachine
-from bankrmi.service.served_services import HOME, ServedServices
+from bankrmi.service.served_alone import load_part
+from bankrmi.service.served_services import HOME
 from bankrmi.service_manager import ServiceManager
 from bankrmi.storage.database import DiskFailed
 
@@ -108,13 +109,13 @@ class _Process:
         check_keeper(configuration)
         self._configuration = configuration
         self._name = name
-        self._services = _services(configuration)
+        self._services = load_served(configuration)
         self._disk = DataDirectory(configuration, name, self._services)
         self._credentials = own_credentials(configuration, "server", name)
         self._manager = ServiceManager()
         self._start_id = secrets.token_hex(8)
         self._settings = settings_of(configuration, name, first=first)
-        if self._services is not None:
+        if self._runs_methods:
             self._settings = settings_of_service(self._settings, self._disk.call_costs, self._services.code)
         self._replica = Replica(  # Which alone holds the journal: a copy may take its place.
             self._settings, self._disk.open_journal(), start_id=self._start_id, now_ms=now_ms()
@@ -122,6 +123,11 @@ class _Process:
         self._stated = stated(configuration)
         self._whereabouts = Whereabouts(name, configuration.servers)
         remove_leftovers(self._disk.path)
+
+    @property
+    def _runs_methods(self) -> bool:
+        """Whether what is replicated is decided by methods of classes, on tables."""
+        return self._services.served_alone is None
 
     # -- serving ---------------------------------------------------------------------------------
 
@@ -174,7 +180,7 @@ class _Process:
             ]
             if copied_out.exports is not None:
                 on_tick.append(copied_out.exports.tick)
-            if self._services is not None:
+            if self._runs_methods:
                 on_tick.append(Migrations(driver, self._services, log).tick)
             driver.tick_every(self._settings.tick_ms, each_of(*on_tick))
             folder.look()
@@ -252,7 +258,7 @@ class _Process:
     def _copied_out(self, copies: CopyServer) -> CopiedOut:
         timeout_ms, server = self._configuration.client.timeout_ms, self._name
         backups = Backups(self._driver, self._accounts, server=server, now_ms=now_ms)
-        if self._services is not None:
+        if not isinstance(self._driver.journal.machine, Accounts):
             return CopiedOut(None, backups, copies)
         exports = Exports(self._driver, self._accounts, server=server, now_ms=now_ms, timeout_ms=timeout_ms)
         return CopiedOut(exports, backups)
@@ -281,7 +287,7 @@ class _Process:
         return journal.version != journal.version_at(0)
 
     def _objects(self, admission: Admission, fetcher: CopyFetcher, network: PeerNetwork) -> ClientObjects:
-        """Return what clients call: the account, or the classes that are served in its place, by service."""
+        """Return what clients call, by service."""
         configuration, driver = self._configuration, self._driver
 
         def status() -> dict[str, Any]:
@@ -296,19 +302,22 @@ class _Process:
             )
 
         at_most = configuration.limits.operations_per_request
-        if self._services is not None:
+        alone = self._services.served_alone
+        if alone is None:
             return {
                 name: self._service_object(admission, status, name, one, at_most)
                 for name, one in self._services.each()
             }
-        account = AccountObject(
-            admission,
-            status,
-            addresses=self._whereabouts,
-            operations_per_request=at_most,
-            journal=lambda: self._driver.journal,
-        )
-        return {HOME: account}
+        make: Callable[..., AccountObject] = load_part(alone.remote_object)
+        return {
+            HOME: make(
+                admission,
+                status,
+                addresses=self._whereabouts,
+                operations_per_request=at_most,
+                journal=lambda: self._driver.journal,
+            )
+        }
 
     def _service_object(
         self,
@@ -319,7 +328,6 @@ class _Process:
         entries_at_most: int,
     ) -> ServiceObject:
         driver, services = self._driver, self._services
-        assert services is not None
 
         def state_version() -> int | None:
             if driver.replica.primary is None:
@@ -340,7 +348,7 @@ class _Process:
     def _migration(self, shown: Condition) -> str | None:
         """Return what there is to say of the version of the class, if it is not yet that of the state."""
         machine = self._driver.journal.machine
-        if self._services is None or not isinstance(machine, ServiceMachine):
+        if not isinstance(machine, ServiceMachine):
             return None
         return migration_in_words(self._services, shown, machine.failure)
 
@@ -406,6 +414,7 @@ class _Process:
                 daemon=daemon,
                 admission=admission,
                 requests=figures,
+                methods=self._disk.methods,
                 certificate_days=None if self._credentials is None else self._credentials.days_left,
             )
 
@@ -423,6 +432,7 @@ class _Process:
                 others=self._whereabouts.others,
                 requests=next(iter(figures.values())).countable,
                 services=tuple(figures),
+                methods=self._disk.methods,
             ),
             watched,
             checks,
@@ -443,7 +453,7 @@ class _Process:
     def _settings_now(self) -> dict[str, Any]:
         """Return what this server states; that it goes by the view need not change where anybody lives."""
         self._stated[GOES_BY_VIEW] = self._replica.goes_by_view
-        if self._services is not None:
+        if self._runs_methods:
             state = stated_state(self._replica.journal.version)
             self._stated["code"] = {**self._services.code.stated(), **state}
         return self._stated
@@ -479,13 +489,6 @@ class _Process:
                 signal.SIGHUP: reopen_log,
             }
         )
-
-
-def _services(configuration: Configuration) -> ServedServices | None:
-    """Return the classes that are served; None if it is a bank.  Raises ConfigurationError."""
-    if not configuration.services:
-        return None
-    return load_services(configuration.services, configuration.path.parent)
 
 
 def _keep_collector_quiet() -> None:

@@ -12,6 +12,7 @@
     watched_types    what stands for `datetime`, and for `random.Random`, while an update runs
     using            what a service says of another one of its pair, which it calls
     served_services  the services of one pair: one, or the first one and those beside it
+    method_names     methods by the names that people write: `put`, or `stock.put`
     table_names      tables of several services in one database, each under the names that it gave them
     hosted           one service of a pair: its object in each version, and its attributes
     running          one method run within bounds: time, exceptions, what it may use
@@ -26,6 +27,7 @@
     kept_dict        a dict that is an attribute, and notices what of it may have changed
     kept_values      what attributes hold, as the database keeps it
     machine          the state machine (see `storage.state_machine`)
+    served_alone     what a class brings that is served alone in a way of its own
     loading          "module:Class" as the class
 
 Assumption: the class is the author's own. What it may not do is refused, and still it is no stranger's code.
@@ -37,6 +39,7 @@ from bankrmi.service.declaring import Description, Method, Service, described, q
 from bankrmi.service.loading import load
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.service.objects import ObjectService
+from bankrmi.service.served_alone import ServedAlone
 from bankrmi.service.served_services import ServedServices
 from bankrmi.service.using import Uses
 
@@ -44,6 +47,7 @@ __all__ = [
     "Description",
     "Method",
     "ObjectService",
+    "ServedAlone",
     "ServedServices",
     "Service",
     "ServiceMachine",

@@ -13,9 +13,21 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from bankrmi.errors import BankError
 from bankrmi.replication.record import packed, unpacked
 
-__all__ = ["RAISED", "Called", "Raised", "called", "done", "packed_call", "result_of", "shown"]
+__all__ = [
+    "RAISED",
+    "Called",
+    "Raised",
+    "arguments_of",
+    "called",
+    "done",
+    "made_again",
+    "packed_call",
+    "result_of",
+    "shown",
+]
 
 RAISED = "raised"
 """The status of a call that raised an exception."""
@@ -48,6 +60,20 @@ class Raised(Exception):
     def outcome(self) -> tuple[str, bytes]:
         """Return it as the journal keeps it."""
         return RAISED, packed((self.name, self.module, self.words, self.values))
+
+
+def arguments_of(error: BaseException) -> tuple[Any, ...]:
+    """Return what an exception was made of; the details of one of ours are its last argument."""
+    if isinstance(error, BankError) and error.details:
+        return *error.args, error.details
+    return error.args
+
+
+def made_again(kind: type[Exception], arguments: Sequence[Any]) -> Exception:
+    """Return an exception that is made of these; raises whatever its class raises of them."""
+    if issubclass(kind, BankError) and len(arguments) == 2 and isinstance(arguments[1], dict):
+        return kind(arguments[0], **arguments[1])
+    return kind(*arguments)
 
 
 def packed_call(method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:

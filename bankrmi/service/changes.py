@@ -27,6 +27,7 @@ UNDO_TABLE = (
 DIGEST_BYTES = 16
 
 _LARGEST = (1 << 63) - 1
+_HAS_NO_ROW_IDS = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?"
 _LARGEST_IN_BYTES = _LARGEST.to_bytes(8, "big")
 
 
@@ -69,15 +70,18 @@ def changed_tables(changes: bytes) -> list[str]:
     return sorted({change.name for change in apsw.Changeset.iter(changes)})
 
 
-def table_at_its_end(changes: bytes) -> str | None:
+def table_at_its_end(database: apsw.Connection, changes: bytes) -> str | None:
     """Return a table in which a row was given the largest number as its key: SQLite would number the next one
-    by chance, and so another way on every copy (https://sqlite.org/autoinc.html).  None if there is none."""
+    by chance, and so another way on every copy (https://sqlite.org/autoinc.html).  None if there is none.
+
+    It numbers no row where keys are no row ids.
+    """
     if _LARGEST_IN_BYTES not in changes:
         return None
     for change in apsw.Changeset.iter(changes):
         if len(change.pk_columns) == 1 and change.new is not None:
             [key] = change.pk_columns
-            if change.new[key] == _LARGEST:
+            if change.new[key] == _LARGEST and not database.execute(_HAS_NO_ROW_IDS, (change.name,)).get:
                 return change.name
     return None
 

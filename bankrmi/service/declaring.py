@@ -31,6 +31,7 @@ from typing import Any, ClassVar, Self, TypeVar, overload
 from bankrmi.errors import ConfigurationError, InvalidRequest
 from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.service.plain_values import Annotation, NotPlain, plain
+from bankrmi.service.served_alone import ServedAlone
 from bankrmi.service.tables import ServiceTables
 from bankrmi.service.using import Uses
 
@@ -44,6 +45,7 @@ __all__ = [
     "described",
     "migration_name",
     "query",
+    "takes_ledger",
     "update",
 ]
 
@@ -53,11 +55,13 @@ _MARK = "__bankrmi_method__"
 _TAKEN = frozenset(
     {
         *("update", "query", "outcome", "status", "service", "close"),
-        *("create", "version", "previous", "db", "now", "random", "new_id"),
+        *("create", "version", "previous", "served_alone", "db", "now", "random", "new_id"),
     }
 )
 """Names that methods of a service cannot have: they are something else on the wire, at a client, or here."""
 _LONGEST_NAME = 64
+_LEDGER = "ledger"
+"""The parameter of a `create` that takes the balances of the ledger file, by account id."""
 MIGRATION = re.compile(r"migrate_(\d+)_to_(\d+)")
 _VERSION_AT_MOST = 999_999
 
@@ -73,11 +77,15 @@ class Marked:
 class Given:
     """What a call may go by beside its arguments."""
 
-    __slots__ = ("_random", "_seed", "now")
+    __slots__ = ("_random", "_seed", "now", "request_id")
 
-    def __init__(self, now: datetime, seed: bytes | None) -> None:
-        """`seed` is what chance is drawn from; None: it is another one on every copy."""
+    def __init__(self, now: datetime, seed: bytes | None, request_id: str = "") -> None:
+        """`seed` is what chance is drawn from; None: it is another one on every copy.
+
+        `request_id` is that of the call that came from outside; a query has none.
+        """
         self.now = now
+        self.request_id = request_id
         self._seed = seed
         self._random: Random | None = None
 
@@ -101,6 +109,8 @@ class Service:
 
     version: ClassVar[int] = 1
     previous: ClassVar[type[Service] | None] = None
+    served_alone: ClassVar[ServedAlone | None] = None
+    """What serves the class where it is alone, if the usual way costs too much for it."""
     _keeps_attributes: ClassVar[bool] = False
     """Whether the state are the attributes of the object (see `objects`)."""
 
@@ -139,7 +149,11 @@ class Service:
         return self._others(uses)
 
     def create(self) -> None:
-        """Make the tables. Called once on each copy; what it leaves behind is the opening state."""
+        """Make the tables. Called once on each copy; what it leaves behind is the opening state.
+
+        With a parameter `ledger` (`ledger: Mapping[int, int] | None = None`) it is given the balances of the
+        ledger file, by account id; None where the service is added to a pair that has begun.
+        """
 
     def new_id(self) -> str:
         """Return a text of 32 hexadecimal digits that no other call gets."""
@@ -321,6 +335,17 @@ class Description:
         """Of the class."""
         return self.kind.version
 
+    @property
+    def served_alone(self) -> ServedAlone | None:
+        """What the class itself brings to be served alone: not what it inherits from has."""
+        found: ServedAlone | None = vars(self.kind).get("served_alone")
+        return found
+
+    @cached_property
+    def takes_ledger(self) -> bool:
+        """Whether it opens with the accounts of the ledger file."""
+        return takes_ledger(self.kind.create)
+
     @cached_property
     def of_version(self) -> Mapping[int, Description]:
         """The class in each version that is known, by that, the newest first."""
@@ -382,7 +407,26 @@ def described(kind: object) -> Description:
             f"{kind.__name__}.version is {version!r:.60}: it is a whole number from 1 on"
         )
     _check_migrations(kind)
+    _check_alone(kind)
     return Description(kind, methods, _previous(kind), _uses(kind))
+
+
+def takes_ledger(create: Callable[..., None]) -> bool:
+    """Whether a `create` is given the ledger."""
+    return _LEDGER in inspect.signature(create).parameters
+
+
+def _check_alone(kind: type[Service]) -> None:
+    brought: object = vars(kind).get("served_alone")
+    if brought is not None and not isinstance(brought, ServedAlone):
+        raise ConfigurationError(
+            f"{kind.__name__}.served_alone is {brought!r:.60}: it is a bankrmi.service.ServedAlone, or None"
+        )
+    if brought is not None and (kind.version != 1 or kind._keeps_attributes):
+        raise ConfigurationError(
+            f"{kind.__name__}.served_alone names a state machine, which knows nothing of versions, nor of "
+            "attributes: it is for a bankrmi.Service of version 1"
+        )
 
 
 def _uses(kind: type[Service]) -> dict[str, Uses[Any]]:

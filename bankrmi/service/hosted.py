@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bankrmi.service.calls import Raised
-from bankrmi.service.declaring import Description, Service
+from bankrmi.service.declaring import Description, Service, takes_ledger
 from bankrmi.service.kept_values import KeptValues
 from bankrmi.service.object_state import ObjectState
 from bankrmi.service.tables import ServiceTables
@@ -55,12 +56,13 @@ class HostedService:
             raise Raised("ValueError", "builtins", str(error), None) from None
         return state
 
-    def begin(self, version: int) -> None:
-        """Make the opening state."""
+    def begin(self, version: int, ledger: Mapping[int, int] | None = None) -> None:
+        """Make the opening state; `ledger` is for a class that takes it."""
         service, state = self.objects[version], self._states.get(version)
         give(service, "_moment", None)
         if state is None:
-            service.create()
+            create: Any = service.create
+            create(ledger=ledger) if takes_ledger(create) else create()
             return
         state.make_table()
         begin: Any = type(service).__init__

@@ -66,14 +66,14 @@ class CallPath:
         """`in_words`: a method as people write it."""
         self._in_words = in_words
         self._steps: list[tuple[str, str]] = []
-        self.entered: set[str] = set()
-        """The services that were called by others, since the call began."""
+        self.entered: dict[str, None] = {}
+        """The methods that were called by other services, since the call began, each once."""
 
     def begin(self, service: str, method: str) -> None:
         """A call from outside begins."""
         self._steps = [(service, method)]
         if self.entered:
-            self.entered = set()
+            self.entered = {}
 
     def end(self) -> None:
         """It is over."""
@@ -98,7 +98,7 @@ class CallPath:
             way = ", which calls ".join(map(self._in_words, steps))
             raise RuntimeError(f"{way}: a service is not called again while a call of it goes on")
         self._steps.append((service, method))
-        self.entered.add(service)
+        self.entered[method] = None
         try:
             yield
         finally:

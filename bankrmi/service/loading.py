@@ -9,13 +9,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bankrmi.config import Configuration
+from bankrmi.config_settings import BANK
 from bankrmi.errors import ConfigurationError
 from bankrmi.service.declaring import Description, described
 from bankrmi.service.guard import check_names
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.service.served_services import ServedServices
 
-__all__ = ["load", "load_services"]
+__all__ = ["load", "load_served", "load_services"]
 
 _TARGET = re.compile(r"([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*):([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -26,8 +28,15 @@ def load_services(named: Mapping[str, str], folder: Path) -> ServedServices:
     (home, target), *others = named.items()
     beside = {name: _loaded(other, folder) for name, other in others}
     services = ServedServices(_loaded(target, folder), beside, home_name=home)
-    ServiceMachine(services).try_class()
+    if services.served_alone is None:
+        ServiceMachine(services).try_class()
     return services
+
+
+def load_served(configuration: Configuration) -> ServedServices:
+    """Return what servers with this configuration serve; where it says nothing of that, the bank."""
+    named = configuration.services or {configuration.service: BANK}
+    return load_services(named, configuration.path.parent)
 
 
 def load(target: str, folder: Path) -> Description:
@@ -45,7 +54,7 @@ def _loaded(target: str, folder: Path) -> Description:
         )
     module_name, class_name = found[1], found[2]
     place = str(folder.absolute())
-    if place not in sys.path:
+    if place not in sys.path and not _is_ours(module_name):
         sys.path.insert(0, place)
     try:
         module = importlib.import_module(module_name)
@@ -68,6 +77,13 @@ def _loaded(target: str, folder: Path) -> Description:
         raise ConfigurationError(f"there is no {class_name} in {module.__file__ or module_name}")
     check_names(module)
     description = described(kind)
+    if _is_ours(description.kind.__module__) and not _is_ours(module_name):
+        name = description.name
+        raise ConfigurationError(f"{target} is bankrmi's own {name}: call it by its name, bankrmi:{name}")
     for one in description.of_version.values():
         check_names(sys.modules[one.kind.__module__])
     return description
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "bankrmi"

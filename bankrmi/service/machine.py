@@ -89,8 +89,16 @@ class ServiceMachine:
     needs_protocol = 1
     """A server that is too old to serve classes is told so when it connects, not by what is recorded."""
 
-    def __init__(self, services: Description | ServedServices, *, limit_ms: float = LIMIT_MS) -> None:
+    def __init__(
+        self,
+        services: Description | ServedServices,
+        *,
+        limit_ms: float = LIMIT_MS,
+        ledger: Mapping[int, int] | None = None,
+    ) -> None:
+        """`ledger` is what an empty copy opens with, where a class takes that."""
         self._services = ServedServices.of(services)
+        self._ledger = ledger
         self.limit_ms = limit_ms
         """For a call that is decided here."""
         self._changed_at: int | None = None
@@ -120,6 +128,11 @@ class ServiceMachine:
         """Of the state: that of the class that made it, or that the newest migration has made."""
         return self._versions.now
 
+    @property
+    def inner_calls(self) -> tuple[str, ...]:
+        """The methods of other services that the newest call has called, as a journal names methods."""
+        return self._runner.inner_calls
+
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id."""
         return self._versions.at(action_id)
@@ -137,7 +150,7 @@ class ServiceMachine:
         """Make the opening state; return what identifies it.  Raises ConfigurationError."""
         kind = self._services.name
         try:
-            self._runner.create()
+            self._runner.create(self._ledger)
         except DatabaseGaveUp as error:
             raise DiskFailed(f"the disk refused the opening state: {error}") from error
         except Exception as error:
@@ -249,7 +262,7 @@ class ServiceMachine:
             try:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
-                if limited and (full := table_at_its_end(changes)) is not None:
+                if limited and (full := table_at_its_end(database, changes)) is not None:
                     words = f"a key of {full} would be the largest number that there is: none could follow it"
                     raise Raised("OverflowError", "builtins", words, None)
             except Raised as raised:

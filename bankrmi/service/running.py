@@ -24,7 +24,7 @@ import apsw
 import msgpack
 
 from bankrmi.errors import InvalidRequest
-from bankrmi.service.calls import Called, Raised
+from bankrmi.service.calls import Called, Raised, arguments_of
 from bankrmi.service.declaring import Description, Given, Method, Service, migration_name
 from bankrmi.service.guard import watched, within
 from bankrmi.service.hosted import HostedService, give
@@ -106,15 +106,15 @@ class Runner:
         """Return what a query is told of the time."""
         return datetime.now(UTC)
 
-    def create(self) -> None:
-        """Make the tables of all services."""
+    def create(self, ledger: Mapping[int, int] | None = None) -> None:
+        """Make the tables of all services; `ledger` is for those that take it."""
         for name, hosted in self._hosted.items():
-            self._begin(name, hosted.description.version)
+            self._begin(name, hosted.description.version, ledger)
 
-    def _begin(self, service: str, version: int) -> None:
+    def _begin(self, service: str, version: int, ledger: Mapping[int, int] | None = None) -> None:
         module = self._hosted[service].description.of_version[version].kind.__module__
         with self.tables.of(service), self._doing(Doing.CREATE), watched(module, is_update=True):
-            self._hosted[service].begin(version)
+            self._hosted[service].begin(version, ledger)
 
     def run(self, call: Called, moment: Moment | None, *, limited: bool) -> Any:
         """Return what the method returns, as plain values; raises Raised.
@@ -152,11 +152,16 @@ class Runner:
         except Raised:
             if state is not None:
                 state.take_back()
-            for entered in self._path.entered:  # What they had written is taken back with the whole call.
-                self._hosted[entered].forget()
+            for entered in {plain_name(one)[0] for one in self._path.entered}:
+                self._hosted[entered].forget()  # What they had written is taken back with the whole call.
             raise
         finally:
             self.tables.service = HOME
+
+    @property
+    def inner_calls(self) -> tuple[str, ...]:
+        """The methods of other services that the newest call has called, as a journal names methods."""
+        return tuple(self._path.entered)
 
     # -- one service called by another -----------------------------------------------------------
 
@@ -351,7 +356,8 @@ class Runner:
         else:
             time_us, (session, sequence) = moment
             seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
-            self._given = Given(_EPOCH + timedelta(microseconds=time_us), seed)
+            now = _EPOCH + timedelta(microseconds=time_us)
+            self._given = Given(now, seed, f"{session}:{sequence}")
         give(service, "_moment", self._given)
 
     @contextmanager
@@ -398,7 +404,7 @@ def _raised(error: BaseException, modules: Collection[str]) -> Raised:
     except BaseException:  # Its author may have written anything there, too.
         words = "it does not say what it is"
     try:
-        values = plain(list(error.args))
+        values = plain(list(arguments_of(error)))
         told = json.dumps(values)  # Text in the details of an error, on the wire: bytes are none.
     except (NotPlain, TypeError):
         values, told = None, ""

@@ -19,6 +19,7 @@ from typing import Any
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.service.declaring import Description, Method
+from bankrmi.service.served_alone import ServedAlone
 from bankrmi.service.using import Uses
 
 __all__ = ["HOME", "ServedServices", "plain_name", "qualified"]
@@ -51,6 +52,16 @@ class ServedServices:
     def of(cls, services: Description | ServedServices) -> ServedServices:
         """Return what may be one class."""
         return services if isinstance(services, ServedServices) else cls(services)
+
+    @property
+    def served_alone(self) -> ServedAlone | None:
+        """What serves the one class that there is, if it brings that."""
+        return None if self.beside else self.home.served_alone
+
+    @property
+    def takes_ledger(self) -> bool:
+        """Whether any of them opens with the accounts of the ledger file."""
+        return any(one.takes_ledger for _, one in self.each())
 
     def each(self) -> Iterator[tuple[str, Description]]:
         """Yield every service, the first one first, by the name that it has here."""

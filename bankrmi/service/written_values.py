@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from math import inf, nan
 from typing import Any
 
@@ -27,6 +28,8 @@ _NAMES = {
     "NaN": nan,
 }
 """What stands for a value by its name: JSON's words, and numbers that have no digits."""
+_OF_A_SERVICE = re.compile(r"\s*([A-Za-z0-9_-]+\.)(?=[^\W\d]\w*\s*\()")
+"""What stands before the method where its service is said; that name need not be one of Python's."""
 _SHOWN_AT_MOST = 60
 _BROKEN = (ValueError, SyntaxError, RecursionError, MemoryError, OverflowError)
 """What Python raises for a text that is no expression, or one that is nested too deeply."""
@@ -51,8 +54,14 @@ def read_arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
 
 
 def read_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Return which method is called in `put("apple", count=1)`, and with what; raises InvalidRequest."""
-    return _called(text.strip(), text)
+    """Return which method is called in `put("apple", count=1)`, and with what; raises InvalidRequest.
+
+    In `stock.put("apple")` that is `stock.put`.
+    """
+    found = _OF_A_SERVICE.match(text)
+    service, call = (found[1], text[found.end() :]) if found else ("", text)
+    name, args, kwargs = _called(call.strip(), text)
+    return service + name, args, kwargs
 
 
 def _called(expression: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:

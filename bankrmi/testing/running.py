@@ -76,7 +76,8 @@ class ServiceCluster(Generic[ServiceT]):
         **settings: object,
     ) -> None:
         """`service` is a class; or several by their names, the first one first. `settings` are keys of
-        config.yaml; `deadline` is how long it is waited for anything, in seconds.
+        config.yaml (`bankrmi.Account` alone opens with a `ledger`); `deadline` is how long it is waited for
+        anything, in seconds.
 
         Everything is in `directory`, which is left as it is; without one, in one that is deleted at the end.
         Raises ConfigurationError if no other process could import the class.

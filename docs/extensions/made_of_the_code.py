@@ -32,6 +32,8 @@ from bankrmi.engine import measures as of_engine
 from bankrmi.metrics.measure import Measure
 from bankrmi.nameserver import measures as of_nameserver
 from bankrmi.server import measures as of_server
+from bankrmi.server.method_figures import MethodFigures
+from bankrmi.service import ServedServices, Service, described, query
 
 Row = Sequence[str]
 
@@ -43,6 +45,16 @@ _DERIVED_DEFAULTS = {
     "certificates.operator": "the only one",
 }
 """What stands for a default that is no value."""
+
+
+class _Anything(Service):
+    @query
+    def look(self) -> None:
+        """Return nothing."""
+
+
+_CLASSES = ServedServices(described(_Anything), {"another": described(_Anything)}, home_name="any")
+"""Of which there are figures that a bank has not."""
 
 
 class _Table(SphinxDirective):
@@ -151,8 +163,12 @@ class Metrics(_Table):
     widths = (32, 12, 15, 13, 28)
 
     def rows(self) -> Iterator[Row]:
+        of_a_bank = of_server.measures_of("s1", _SERVERS, "account")
+        usual = {measure.name for measure in of_a_bank}
+        of_classes = of_server.measures_of("s1", _SERVERS, "any", methods=MethodFigures(_CLASSES))
         shown: dict[str, Sequence[Measure[Any]]] = {
-            "server": of_server.measures_of("s1", _SERVERS, "account"),
+            "server": of_a_bank,
+            "server of classes": [measure for measure in of_classes if measure.name not in usual],
             "server on a database": of_engine.engine_measures("s1", "account"),
             "name server": of_nameserver.measures_of(_SERVERS, "account"),
         }

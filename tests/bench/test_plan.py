@@ -7,6 +7,7 @@ import pytest
 
 from bankrmi.bench.plan import DEFAULT_ROWS, Plan, checked_rows
 from bankrmi.bench.rows.all import ROWS
+from bankrmi.bench.rows.of_classes import CLASS_ROWS
 from bankrmi.bench.shapes import SHAPES, Shape, shape_called
 from bankrmi.errors import InvalidRequest
 
@@ -64,12 +65,18 @@ def test_the_page_about_performance_names_every_row_with_every_part() -> None:
         assert set(row.parts) <= set(re.findall(r"`([^`]+)`", told[name])), name
 
 
+OF_THE_TUTORIAL = ("put", "stock", "orders")
+"""A method, and services."""
+
+
 def test_every_row_that_a_document_names_is_there() -> None:
     root = Path(__file__).parents[2]
     pages = [root / "README.md", *root.glob("docs/**/*.md")]
-    named = {rows for page in pages for rows in re.findall(r"--rows ([a-z\d][\w:,-]+)", page.read_text())}
+    named = {rows for page in pages for rows in re.findall(r"--rows ([a-z\d][\w:,.-]*\w)", page.read_text())}
     assert "failover:kill,growth:records" in named
-    of_a_class = {rows for rows in named if rows.split(":")[0] == "put"}  # A method of the tutorial's.
-    assert of_a_class
-    for rows in named - of_a_class:
+    of_classes = {rows for rows in named if re.split("[:,.]", rows)[0] in OF_THE_TUTORIAL}
+    assert of_classes
+    for rows in named - of_classes:
         checked_rows(rows.split(","))
+    for row in (row for rows in of_classes for row in rows.split(",")):
+        assert re.split("[:.]", row)[0] in {*OF_THE_TUTORIAL, *CLASS_ROWS}, row

@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 
 __all__ = ["CHROMIUM", "PATIENCE_MS", "OpenPage", "in_chromium", "started"]
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)  # Five seconds are not much for a machine that others use, too.
 WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
 
 in_chromium = pytest.mark.skipif(

@@ -1,4 +1,5 @@
-"""A class with arguments of all kinds, and with words that would be markup if anybody let them."""
+"""A class with arguments of all kinds, and with words that would be markup if anybody let them; and one
+that can be served beside it, and calls it."""
 
 from __future__ import annotations
 
@@ -80,3 +81,24 @@ class Odd(bankrmi.Service):
     def rare(self, code: Annotated[str, Field(pattern="^zebra-[0-9]{9}$")]) -> str:
         """Take what nobody makes up."""
         return code
+
+
+class Errands(bankrmi.Service):
+    """What was fetched."""
+
+    odd = bankrmi.Uses(Odd)
+
+    def create(self) -> None:
+        """Begin with nothing."""
+        self.db.execute("CREATE TABLE item (id TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL)")
+
+    @bankrmi.update
+    def fetch(self, name: str) -> int:
+        """Take one away; return how many are left."""
+        self.db.execute("INSERT INTO item VALUES (?, ?)", (self.new_id(), name))
+        return self.odd.take(name, 1)
+
+    @bankrmi.query
+    def get(self, name: str) -> int:
+        """Return how many were fetched."""
+        return int(self.db.execute("SELECT count(*) FROM item WHERE name = ?", (name,)).value)

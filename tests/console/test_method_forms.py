@@ -7,16 +7,26 @@ from typing import Any, Literal
 import pytest
 
 import bankrmi
-from bankrmi.console.method_forms import METHODS_AT_MOST, forms_of, read_form
+from bankrmi.console.method_forms import METHODS_AT_MOST, METHODS_IN_ALL, forms_of, read_form
 from bankrmi.errors import InvalidRequest
-from bankrmi.service import described
+from bankrmi.service import Description, ServedServices, described
 from tests.console.odd_class import Odd
+from warehouse import Points, Purchases, Shelf
 
 DESCRIPTION = described(Odd)
+THREE = ServedServices(
+    described(Shelf), {"points": described(Points), "purchases": described(Purchases)}, home_name="shelf"
+)
+
+
+def forms(of: Description) -> list[dict[str, Any]]:
+    [one] = forms_of(ServedServices.of(of))
+    assert (one["name"], one["uses"]) == (of.name, [])
+    return list(one["methods"])
 
 
 def form_of(name: str) -> dict[str, Any]:
-    return next(form for form in forms_of(DESCRIPTION) if form["name"] == name)
+    return next(form for form in forms(DESCRIPTION) if form["name"] == name)
 
 
 def read(name: str, /, **given: str | None) -> tuple[list[Any], dict[str, Any]]:
@@ -24,14 +34,41 @@ def read(name: str, /, **given: str | None) -> tuple[list[Any], dict[str, Any]]:
 
 
 def test_what_changes_the_state_comes_first_and_says_what_it_takes_and_raises() -> None:
-    forms = forms_of(DESCRIPTION)
-    assert [form["name"] for form in forms if form["changes"]] == ["everything", "fail", "put", "take"]
-    assert [form["name"] for form in forms[4:]] == ["get", "long", "rare"]
+    found = forms(DESCRIPTION)
+    assert [form["name"] for form in found if form["changes"]] == ["everything", "fail", "put", "take"]
+    assert [form["name"] for form in found[4:]] == ["get", "long", "rare"]
     assert form_of("take")["raises"] == ["OutOfStock"]
     assert form_of("put")["signature"] == "put(name: str, count: int = 1) -> int"
     whole = form_of("everything")["signature"]
     assert "size: Literal['s', 'm'], place: Place, raw: bytes = b'x', *more: int, **named: Any)" in whole
     assert form_of("put")["about"] == "Add some; <img src=x onerror=alert(1)> is no picture."
+
+
+def test_of_several_services_each_has_its_forms_under_names_that_tell_them_apart() -> None:
+    found = {one["service"]: one for one in forms_of(THREE)}
+    assert {service: one["name"] for service, one in found.items()} == {
+        "shelf": "Shelf",
+        "points": "Points",
+        "purchases": "Purchases",
+    }
+    assert [form["name"] for form in found["shelf"]["methods"]] == ["shelf.put", "shelf.take", "shelf.left"]
+    assert [form["plain"] for form in found["shelf"]["methods"]] == ["put", "take", "left"]
+    assert found["shelf"]["methods"][0]["signature"].startswith("put(name: ")
+    assert sorted(found["purchases"]["uses"]) == ["points", "shelf"]
+    assert found["points"]["uses"] == []
+
+
+def test_many_services_are_told_of_in_a_bounded_number_of_forms() -> None:
+    def nothing(self: object) -> None:
+        """Do nothing."""
+
+    methods = {f"m{number}": bankrmi.update(nothing) for number in range(METHODS_AT_MOST)}
+    many = described(type("Many", (bankrmi.Service,), methods))
+    services = ServedServices(many, {f"s{number}": many for number in range(31)}, home_name="s")
+    found = forms_of(services)
+    assert len(found) == 32
+    assert all(one["methods"] for one in found)
+    assert sum(len(one["methods"]) for one in found) <= METHODS_IN_ALL
 
 
 def test_a_field_is_of_the_kind_that_its_annotation_says() -> None:
@@ -110,7 +147,7 @@ class Strange(bankrmi.Service):
 
 
 def test_what_an_author_has_written_is_made_visible_and_what_cannot_be_shown_keeps_its_default() -> None:
-    [form] = forms_of(described(Strange))
+    [form] = forms(described(Strange))
     assert [field["name"] for field in form["fields"]] == ["maybe", "one"]
     assert [field["options"] for field in form["fields"]] == [["true", "false", "null"], ["1", "null"]]
     assert [field["value"] for field in form["fields"]] == ["null", "1"]
@@ -124,4 +161,4 @@ def test_what_an_author_has_written_is_made_visible_and_what_cannot_be_shown_kee
 
 def test_forms_have_a_bound() -> None:
     methods = {f"m{number}": bankrmi.query(lambda self: None) for number in range(METHODS_AT_MOST + 1)}
-    assert len(forms_of(described(type("Many", (bankrmi.Service,), methods)))) == METHODS_AT_MOST
+    assert len(forms(described(type("Many", (bankrmi.Service,), methods)))) == METHODS_AT_MOST

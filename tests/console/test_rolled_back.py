@@ -8,8 +8,8 @@ from typing import Any
 
 from bankrmi.console import rolled_back as file
 from bankrmi.console.rolled_back import RolledBack
-from bankrmi.service import ServiceMachine, described
-from tests.console.odd_class import Odd
+from bankrmi.service import ServedServices, ServiceMachine, described
+from tests.console.odd_class import Errands, Odd
 
 
 class Processes:
@@ -71,6 +71,24 @@ def test_a_call_of_a_class_is_told_as_one_would_write_it(tmp_path: Path) -> None
     assert shown["action_id"] == 1
     assert shown["call"].startswith("put('\\u202eapple', count=2, action_id='xxx")
     assert len(shown["call"]) < 300
+
+
+def test_of_several_services_each_call_is_told_with_its_service_as_people_call_it(tmp_path: Path) -> None:
+    """In the journal the calls of the first one have plain names."""
+    (tmp_path / "s1").mkdir()
+    watch = RolledBack(Processes(tmp_path), "odd")  # type: ignore[arg-type]
+    machine = ServiceMachine(ServedServices(described(Odd), {"errands": described(Errands)}))
+    calls: list[tuple[str, tuple[str], dict[str, str]]] = [
+        ("put", ("apple",), {}),
+        ("errands.fetch", ("apple",), {}),
+    ]
+    entries = [
+        {"action_id": number, "request_id": f"s:{number}", **machine.describe(call), "status": "done"}
+        for number, call in enumerate(calls)
+    ]
+    (tmp_path / "s1" / "rolled-back-7.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in entries))
+    [told] = watch.news(["s1"])
+    assert [entry["call"] for entry in told["entries"]] == ["odd.put('apple')", "errands.fetch('apple')"]
 
 
 def test_what_is_written_just_now_or_is_damaged_hurts_nobody(tmp_path: Path) -> None:

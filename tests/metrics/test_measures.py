@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+import bankrmi
 from bankrmi.errors import BankError, Busy, OperationFailed
 from bankrmi.histogram import Histogram
 from bankrmi.metrics import page
@@ -26,7 +27,10 @@ from bankrmi.nameserver import measures as of_nameserver
 from bankrmi.replication.cause import Cause, CauseKind
 from bankrmi.replication.figures import CAUSES, ViewChanges
 from bankrmi.server import measures as of_server
+from bankrmi.server.method_figures import METHODS_AT_MOST, OTHER, MethodFigures
 from bankrmi.server.request_figures import ERROR, OF_ACCOUNTS, OF_SERVICES, RequestFigures
+from bankrmi.service import ServedServices, described
+from tests.console.odd_class import Errands, Odd
 from tests.pages import ROOT, page_text
 from tests.replication.steps import view_of
 
@@ -308,3 +312,35 @@ def test_calls_of_several_services_are_told_apart() -> None:
     watched.requests = {"stock": figures["stock"]}
     [total, _] = read([one for one in alone if one.name in names], watched)
     assert (total.labels, total.figures["update", "done"]) == (("kind", "outcome"), 1), "as it always was"
+
+
+def test_runs_of_methods_are_told_apart_in_a_closed_set() -> None:
+    """Methods of two services of one name, and what no class has any more."""
+    both = ServedServices(described(Odd), {"errands": described(Errands)}, home_name="odd")
+    methods = MethodFigures(both)
+    for method, took_s in (("get", 0.5), ("errands.get", 0.25), ("errands.get", 0.25), ("gone", 1.0)):
+        methods.ran(method, took_s)
+    of_several = [
+        one
+        for one in of_server.measures_of("s1", SERVERS, "odd", requests=OF_SERVICES, methods=methods)
+        if one.name.startswith("bankrmi_method_")
+    ]
+    watched: Any = SimpleNamespace(methods=methods)
+    runs, seconds = read(of_several, watched)
+    assert runs.labels == seconds.labels == ("service", "method")
+    assert (runs.figures["odd", "get"], seconds.figures["odd", "get"]) == (1, 0.5)
+    assert (runs.figures["errands", "get"], seconds.figures["errands", "get"]) == (2, 0.5)
+    assert runs.figures[OTHER, OTHER] == 1
+    assert runs.figures["errands", "fetch"] == 0
+    alone = MethodFigures(ServedServices(described(Odd), home_name="odd"))
+    alone.ran("get", 0.5)
+    assert (alone.runs()[("get",)], set(alone.labels)) == (1, {"method"})
+
+
+def test_methods_that_are_told_apart_have_a_bound() -> None:
+    methods = {f"m{number}": bankrmi.query(lambda self: None) for number in range(METHODS_AT_MOST + 100)}
+    many = MethodFigures(ServedServices.of(described(type("Many", (bankrmi.Service,), methods))))
+    for name in methods:
+        many.ran(name, 0.0)
+    assert len(many.runs()) == METHODS_AT_MOST + 1
+    assert many.runs()[(OTHER,)] == 100

@@ -11,6 +11,7 @@ from bankrmi.config import load
 from bankrmi.server.data_directory import DataDirectory
 from bankrmi.server.derived_settings import settings_of, settings_of_service
 from bankrmi.server.measured_service import CallCosts, MeasuredService
+from bankrmi.server.method_figures import MethodFigures
 from bankrmi.service.calls import Called, packed_call
 from bankrmi.service.declaring import described
 from bankrmi.service.served_services import ServedServices
@@ -109,3 +110,26 @@ def test_what_a_method_does_not_declare_is_told_in_the_log_with_its_line_a_few_t
         "error": "ValueError: a stone",
         "at": f"test_measured_service.py, line {number}",
     }
+
+
+def test_of_several_services_the_line_says_which_and_runs_count_for_the_method_of_that_one() -> None:
+    """Though both are of one class."""
+    services = ServedServices(described(Echo), {"north": described(Echo)}, home_name="south")
+    methods = MethodFigures(services)
+    machine = MeasuredService(services, CallCosts(), limit_ms=5000.0, methods=methods)
+    machine.attach(open_in_memory())
+    machine.open()
+    with capture_logs() as lines:
+        machine.apply([("north.say", ("x", 1), {})], 1, (1, ("session", 1)))
+        machine.read(Called("north.stumble", [], {}))
+        machine.read(Called("stumble", [], {}))
+    assert [(line["service"], line["method"]) for line in lines] == [
+        ("north", "Echo.stumble"),
+        ("south", "Echo.stumble"),
+    ]
+    assert {labels for labels, count in methods.runs().items() if count == 1} == {
+        ("north", "say"),
+        ("north", "stumble"),
+        ("south", "stumble"),
+    }
+    assert methods.seconds()["north", "say"] > 0

@@ -15,6 +15,7 @@ from bankrmi.bank.ledger_file import read_ledger
 from bankrmi.config import Configuration
 from bankrmi.server import opening_ledger
 from bankrmi.server.data_directory import DataDirectory
+from bankrmi.service.machine import ServiceMachine
 from tests.storage.journals import adopted
 
 LEDGER = "account-id,balance\n1,100\n2,300\n"
@@ -25,8 +26,17 @@ WARNING = "the ledger was edited since the bank opened with it; that changes not
 class Bank:
     """One server's folder and its ledger; each start is a process's."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        kind: type = Accounts,
+        serves: dict[str, str] | None = None,
+    ) -> None:
+        """`kind` is the state machine that is expected of what is served."""
+        self._kind = kind
         self.configuration = Configuration(
+            serves=serves,
             path=folder / "config.yaml",
             nameserver="127.0.0.1:1",
             witness="127.0.0.1:1",
@@ -71,7 +81,7 @@ class Bank:
         with capture_logs() as logs:
             directory = DataDirectory(self.configuration, "s1")
             journal = directory.open_journal()
-            assert isinstance(journal.machine, Accounts)
+            assert isinstance(journal.machine, self._kind)
 
             assert directory.ledger is not None
             ledger = directory.ledger
@@ -130,6 +140,26 @@ def test_a_ledger_that_cannot_be_understood_is_nobodys_business_any_more(bank: B
     assert bank.start() == []
     bank.file.unlink()
     assert bank.start() == []
+
+
+def test_where_classes_open_with_it_an_edited_ledger_is_told_and_the_same_in_other_words_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = {"giro": "bankrmi:Account", "savings": "bankrmi:Account"}
+    both = Bank(tmp_path, monkeypatch, ServiceMachine, two)
+    both.open()
+    both.write("2 , 300\r\n1,0100\r\n")
+    assert both.start() == []
+    both.write(EDITED)
+    assert both.start() == [WARNING]
+    assert both.start() == [WARNING]
+    assert both.read == 0, "understood by another process"
+    directory = DataDirectory(both.configuration, "s1")
+    journal = directory.open_journal()
+    journal.database.execute("DELETE FROM about WHERE name LIKE 'note:ledger'")
+    journal.close()
+    directory.release()
+    assert both.start() == [], "with what it has opened is known no more"
 
 
 def test_a_ledger_that_is_there_and_cannot_be_read_is_one_sentence(bank: Bank) -> None:

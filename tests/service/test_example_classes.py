@@ -10,58 +10,14 @@ from typing import Any
 
 import pytest
 
-from account import Account, Exists, Insufficient, NoAccount, NotEmpty, TooLarge
-from bankrmi.bank import outcomes
-from bankrmi.bank.accounts import Accounts
-from bankrmi.bank.forms import form_of
-from bankrmi.bank.operations import (
-    LARGEST,
-    CloseAccount,
-    Deposit,
-    OpenAccount,
-    Operation,
-    Transfer,
-    Withdraw,
-)
-from bankrmi.replication.record import unpacked
 from bankrmi.service import Service
-from bankrmi.service.calls import Raised, result_of
-from bankrmi.storage.database import open_in_memory
+from bankrmi.service.calls import Raised
 from counter import Counter
 from job_queue import JobQueue
 from key_value import KeyValue
 from replicated_names import Names
 from shop import Shop
-from tests.service.copies import Copy
-
-
-class Pair:
-    """Two copies that never differ; times are those of the records."""
-
-    def __init__(self, folder: Path, kind: type[Service]) -> None:
-        self.first, self.second = Copy(folder / "a" / "db", kind), Copy(folder / "b" / "db", kind)
-
-    def close(self) -> None:
-        for copy in (self.first, self.second):
-            copy.journal.close(writes=False)
-
-    def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method, one second after the call before; raise Raised."""
-        record = self.first.decide(method, *args, **kwargs)
-        self.second.follow(record)
-        assert self.first.state() == self.second.state()
-        [outcome] = unpacked(record.outcomes)
-        return result_of(outcome)
-
-    def declines(self, error: str, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method that raises, and changes nothing; return the arguments of what it raised."""
-        before = self.first.state()
-        with pytest.raises(Raised) as raised:
-            self(method, *args, **kwargs)
-        assert raised.value.name == error
-        assert self.first.state() == before
-        return raised.value.values
-
+from tests.service.pairs import Pair
 
 Make = Callable[[type[Service]], Pair]
 
@@ -81,51 +37,6 @@ def pair(tmp_path: Path) -> Iterator[Make]:
 def test_the_counter_counts(pair: Make) -> None:
     counter = pair(Counter)
     assert [counter("add", 2), counter("add", 3)] == [2, 5]
-
-
-# -- the bank ------------------------------------------------------------------------------------------
-
-BY_STATUS = {
-    outcomes.NO_ACCOUNT: NoAccount,
-    outcomes.EXISTS: Exists,
-    outcomes.NOT_EMPTY: NotEmpty,
-    outcomes.INSUFFICIENT: Insufficient,
-    outcomes.TOO_LARGE: TooLarge,
-}
-
-
-def an_operation(chance: random.Random) -> Operation:
-    """One of few accounts, so that there is none, or none yet; amounts at both ends."""
-    payer, payee = chance.sample(range(4), 2)
-    amount = chance.choice([0, 1, 1, 2, 3, LARGEST - 1, LARGEST])
-    operations: list[Operation] = [
-        OpenAccount(payer),
-        CloseAccount(payer),
-        Deposit(payer, amount),
-        Withdraw(payer, amount),
-        Transfer(payer, payee, amount),
-    ]
-    return chance.choice(operations)
-
-
-def test_the_bank_as_a_class_decides_what_our_own_bank_does(pair: Make) -> None:
-    chance, bank, own = random.Random(1), pair(Account), Accounts({})
-    own.attach(open_in_memory())
-    own.open()
-    seen = set()
-    for action_id in range(1, 301):
-        operation = an_operation(chance)
-        [outcome] = own.apply([form_of(operation)], action_id)
-        method, *args = operation.to_wire()
-        if outcomes.is_done(outcome):
-            seen.add((method, "done"))
-            assert bank(method, *args) == (outcome if type(outcome) is int else outcome[1]), operation
-        else:
-            seen.add((method, outcome[0]))
-            bank.declines(BY_STATUS[outcome[0]].__name__, method, *args)
-    held = {row[1]: row[2] for row in bank.first.machine.export()}
-    assert held == dict(own.export())
-    assert len(seen) == 15  # Each operation is done, and declined for each reason that it can have.
 
 
 # -- the key-value store -------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ def test_what_is_no_literal_is_refused_in_a_sentence(text: str) -> None:
 def test_a_call_is_read_with_its_arguments() -> None:
     assert read_call('put("apple", count=1)') == ("put", ["apple"], {"count": 1})
     assert read_call(" all( ) ") == ("all", [], {})
+    assert read_call(' stock-2.put("apple", count=1)') == ("stock-2.put", ["apple"], {"count": 1})
+    assert read_call('put("a.b(c")') == ("put", ["a.b(c"], {})
     assert read_arguments('"apple", count=[null]') == (["apple"], {"count": [None]})
     assert read_arguments("1, # the first\n 2") == ([1, 2], {})
     assert read_arguments("  ") == ([], {})
@@ -82,7 +84,10 @@ def test_a_call_is_read_with_its_arguments() -> None:
         "put(*[1])",
         "put(**{})",
         "put(a=1, a=2)",
-        "os.kill(1)",
+        "a.b.put(1)",
+        "stock.put",
+        "stock .put(1)",
+        "stock.put(1).x(2)",
         "put(1); put(2)",
         "put(1)(2)",
     ],

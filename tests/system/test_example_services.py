@@ -21,16 +21,17 @@ from Pyro5.errors import CommunicationError, NamingError
 
 import bankrmi
 import bankrmi.config
-from account import Account
 from any_name_server import locate_any
-from bankrmi.errors import InvalidRequest
+from bankrmi.errors import InsufficientFunds, InvalidRequest
 from counter import Counter
 from job_queue import JobQueue
 from key_value import Conflict, Entry, KeyValue, LeaseEnded
+from market import TILL, Market
 from shop import Order, Shop, SoldOut
 from tests.pages import ROOT
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.ports import own_addresses
+from tests.system.use_of_account import use
 
 EXAMPLES = ROOT / "examples"
 SEVERAL = Path(__file__).with_name("test_several_services.py")
@@ -146,29 +147,34 @@ def test_the_counter_of_ten_lines_counts_on_when_its_primary_is_killed(tmp_path:
         assert told == list(range(1, len(told) + 1)), "each is counted once, and told in its order"
 
 
-# -- the bank ----------------------------------------------------------------------------------------------
+# -- the market, and the bank beside it ---------------------------------------------------------------------
 
 
-def test_no_money_is_made_or_lost_while_the_primary_is_killed(tmp_path: Path) -> None:
-    left: list[int] = []
+def test_what_is_sold_is_paid_for_once_though_the_primary_is_killed(tmp_path: Path) -> None:
+    ordered: list[int] = []
     with (
-        served("bank", tmp_path / "bank") as cluster,
-        bankrmi.connect(Account, cluster.config, timeout=DEADLINE_S) as bank,
+        served("market", tmp_path / "market") as cluster,
+        bankrmi.connect(bankrmi.Account, cluster.config, timeout=DEADLINE_S) as bank,
+        bankrmi.connect(Market, cluster.config, timeout=DEADLINE_S) as market,
     ):
-        for number in (1, 2):
-            bank.open_account(number)
-            bank.deposit(number, 100)
-
-        def pay() -> None:
-            payer = 1 if bank.balance(1) >= 100 else 2
-            left.append(bank.transfer(payer, 3 - payer, 30))
-
-        with Threads(pay):
-            wait_for_more(cluster, left, 5)
+        use(bank)
+        opened = bank.total().total
+        assert bank.balance(10).balance == cluster.ledger[10], "it has opened with the ledger"
+        market.stock("mug", 90, 1000)
+        with pytest.raises(InsufficientFunds, match="exceeds the balance of account 6") as poor:
+            market.order(6, "mug", 1)
+        assert (poor.value.account, poor.value.balance) == (6, 0)
+        with Threads(lambda: ordered.append(market.order(10, "mug", 2).balance)):
+            wait_for_more(cluster, ordered, 5)
             cluster.kill(cluster.primary())
-            wait_for_more(cluster, left, 5)
-        assert bank.balance(1) + bank.balance(2) == 200
-        assert {left[0], left[1]} == {70, 100}, "there and back"
+            wait_for_more(cluster, ordered, 5)
+        assert ordered == [cluster.ledger[10] - 180 * number for number in range(1, len(ordered) + 1)]
+        paid = bank.balance(TILL).balance - cluster.ledger[TILL]
+        assert paid == market.takings() == 180 * len(ordered) == 90 * (1000 - market.left("mug"))
+        assert bank.total().total == opened
+        newest = bank.statement(10, limit=1).entries[0]
+        assert (newest.kind, newest.paid_to, newest.balance) == ("transfer", TILL, ordered[-1])
+        assert newest.action_id == len(ordered)
 
 
 # -- the key-value store -----------------------------------------------------------------------------------

@@ -118,6 +118,13 @@ def test_calls_across_services_are_whole_whatever_dies(cluster: Cluster, connect
     assert {"service": "points", "attribute": "of", "key": "Ann", "value": 2 * len(done)} in lines
     left = {"name": "mug", "cents": 250, "count": 500 - len(done)}
     assert {"service": "shelf", "table": "item", "row": left} in lines
+    recording = cluster.directory / "points.jsonl"
+    call = ("--call", 'points.balance("Ann")')
+    assert command(cluster, "record", str(recording), "--minutes", "0.02", *call).returncode == 0
+    events = [json.loads(line) for line in recording.read_text().splitlines()]
+    assert events[0]["services"] == ALL
+    rates = [one for one in events if one["kind"] == "rate"]
+    assert sum(one["done"] for one in rates) == sum(one["calls"] for one in rates) > 0
     backup = cluster.directory / "all.bank"
     assert command(cluster, "backup", str(backup)).returncode == 0
     assert "services shelf, points, purchases: epoch" in command(cluster, "status").stdout

@@ -9,7 +9,7 @@ found when the time is over; in between it is what whoever started it measures.
     order           what a load process is told, and what it answers
     loop            the loop of all asyncio clients
     links           our wire protocol, spoken directly; a stock Pyro5 daemon understands it
-    methods         the same, to a class: one of its methods
+    methods         the same, to classes: their methods; and by our own clients, for ever
     resp            Redis' protocol
     grpc            etcd's messages, and a withdrawal by them
     http2           the little of HTTP/2 that they take

@@ -80,9 +80,12 @@ async def links(order: LoadOrder) -> list[_AccountCaller]:
     return [_AccountCaller(link, packs=packs) for link in await opened_links(order)]
 
 
-async def opened_links(order: LoadOrder) -> list[Link]:
-    """Return a link for each client, to the object `where` names."""
-    address, object_id = order.where["address"], order.where["object"]
+async def opened_links(order: LoadOrder, objects: Sequence[str] = ()) -> list[Link]:
+    """Return a link for each client, to the object that `where` names; or to these, in turn."""
+    address, ids = order.where["address"], objects or [order.where["object"]]
     folder = order.where.get("certificates")
     said = over_tls(handshake("client"), Credentials.of(Path(folder), "client") if folder else None)
-    return [await open_link(address, object_id, said, _CONNECT_S) for _ in range(order.shape.clients)]
+    return [
+        await open_link(address, ids[number % len(ids)], said, _CONNECT_S)
+        for number in range(order.shape.clients)
+    ]

@@ -14,7 +14,7 @@ from bankrmi.bench.load.grpc import grpc
 from bankrmi.bench.load.libraries import LIBRARIES, run_library
 from bankrmi.bench.load.links import links
 from bankrmi.bench.load.loop import LoadCaller, run
-from bankrmi.bench.load.methods import measured_method
+from bankrmi.bench.load.methods import keep_calling_methods, measured_methods
 from bankrmi.bench.load.order import BEGUN, LoadOrder, LoadResult
 from bankrmi.bench.load.own import keep_calling, own_clients
 from bankrmi.bench.load.resp import resp
@@ -45,8 +45,10 @@ def _carry_out(order: LoadOrder) -> LoadResult:
         return asyncio.run(own_clients(order, _begin))
     if order.kind == "background":
         return asyncio.run(keep_calling(order, _begin))
-    if order.kind == "method":
-        return asyncio.run(measured_method(order, _begin))
+    if order.kind == "methods":
+        return asyncio.run(measured_methods(order, _begin))
+    if order.kind == "background-methods":
+        return asyncio.run(keep_calling_methods(order, _begin))
     if order.kind in LIBRARIES:
         return run_library(order, _begin)
     return asyncio.run(_lean(order))

@@ -1,4 +1,4 @@
-"""What is asked of a bank of ours alone, beside throughput: each file is one row, with banks of its own.
+"""What is asked of a bank of ours alone, or of a class, beside throughput: each file is one row.
 
 A row yields its findings one after the other, as they are found: an interrupted run keeps those.
 
@@ -14,4 +14,9 @@ A row yields its findings one after the other, as they are found: an interrupted
     crowds          idle ones, slow ones, storms of connections, hoarders
     engine          servers on a database: throughput against how many there are
     daemon          calls a second of a daemon's CPU
+
+    of_classes      the table of rows of classes, and what these are handed
+    class_failover  how long nobody is answered by a class
+    across          what a call costs that calls other services
+    beside          what services of one pair cost each other
 """

@@ -6,7 +6,7 @@ Each file is one system; its docstring says what it does that a bank does not, o
     all             the table of systems
     versions        what programs and libraries say they are
     ours            a bank of ours
-    our_class       a class of anybody's, on servers of ours
+    our_class       a class of anybody's, or several in one pair, on servers of ours
     postgresql      PostgreSQL with a synchronous standby, by pgbench; its tables are postgresql.sql
     pgbench         what pgbench is told, and what its log tells
     redis           Redis with WAIT 1; its functions are redis.lua

@@ -1,13 +1,13 @@
-"""A class of anybody's on servers of ours, as `Ours` is a bank."""
+"""A class of anybody's, or several in one pair, on servers of ours, as `Ours` is a bank."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bankrmi.bench.children import Children
-from bankrmi.bench.class_plan import ClassPlan, MethodShape
+from bankrmi.bench.class_plan import ClassPlan, MethodCalled, MethodShape
 from bankrmi.bench.figures import Sample
 from bankrmi.bench.load.methods import RAISED
 from bankrmi.bench.load.order import LoadOrder, LoadResult
@@ -18,7 +18,7 @@ __all__ = ["OurClass"]
 
 
 class OurClass(Ours):
-    """The class of one run."""
+    """What is served in one run."""
 
     def __init__(self, folder: Path, plan: ClassPlan) -> None:
         self._plan = plan
@@ -31,21 +31,22 @@ class OurClass(Ours):
 
     def _settings(self, servers: int) -> Mapping[str, object]:
         del servers
-        return {"serves": self._plan.serves}
+        return self._plan.settings()
 
     def order(self, shape: Shape, seconds: float) -> LoadOrder:
         assert isinstance(shape, MethodShape)
-        self._method = shape.method
+        self._method = shape.called.method
+        return self.order_of([shape.called], shape, seconds)
+
+    def order_of(self, called: Sequence[MethodCalled], shape: Shape, seconds: float) -> LoadOrder:
+        """Return an order for clients that call these, each one of them."""
         where = {
             "address": self._bank.configuration.servers[self._primary],
             "object": f"bankrmi.account.{self._primary}",
-            "serves": self._plan.serves,
-            "folder": self._plan.folder,
-            "method": shape.method,
-            "call": shape.call,
+            **self._plan.ordered(called).where(),
         }
         plain = Shape(name=shape.name, clients=shape.clients)
-        return LoadOrder(kind="method", where=where, shape=plain, seconds=seconds)
+        return LoadOrder(kind="methods", where=where, shape=plain, seconds=seconds)
 
     def sample(self, answer: LoadResult, spent: Mapping[str, float], number: int) -> Sample:
         self._calls[self._method] += answer.operations

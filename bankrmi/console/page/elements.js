@@ -24,6 +24,9 @@ export const make = (tag, attributes = {}, ...children) => filled(document.creat
 export const draw = (tag, attributes = {}, ...children) =>
   filled(document.createElementNS(SVG, tag), attributes, children);
 
+/** A name of Python's in a narrow place: it is broken between its words before it is broken within one. */
+export const breakable = name => name.split(/(?<=[_.])/).flatMap(word => [word, make("wbr")]);
+
 /** Change the text only if it is another one: screen readers and the layout then have nothing to do. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

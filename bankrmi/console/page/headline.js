@@ -89,7 +89,7 @@ export class Headline {
     mark(byId("headline"), "data-tone", tone);
     say(byId("headline-text"), title);
     say(byId("lead"), lead);
-    say(byId("service"), model.hello?.service ? `· ${model.hello.service}` : "");
+    say(byId("service"), model.serviceInWords ? `· ${model.serviceInWords}` : "");
     say(byId("version"), model.hello?.version ? `bankrmi ${model.hello.version}.` : "");
     mark(document.documentElement, "data-tone", tone);
     const newTitle = model.view ? `${title} · bankrmi` : "bankrmi console";

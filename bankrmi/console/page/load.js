@@ -56,7 +56,7 @@ export class Load {
 
   #make(hello) {
     const changed = () => this.#changed();
-    this.mix = hello.no_teller ? null : hello.class ? new MethodMix(changed, hello.class) : new AccountMix(changed);
+    this.mix = hello.no_teller ? null : hello.classes ? new MethodMix(changed, hello.classes) : new AccountMix(changed);
     byId("load-desk").replaceChildren(make("label", {class: "slider", for: "clients"}, this.label, this.clients),
       this.mix?.element ?? "", make("div", {class: "buttons"}, this.some, this.stop), this.why, this.said);
   }

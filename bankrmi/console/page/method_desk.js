@@ -1,37 +1,56 @@
-// The teller of a class: a form for each of its methods, as the console tells of them; and what its load is made of.
+// The teller of classes: a form for each of their methods, as the console tells of them; and what their load is made of.
 //
 // Rule 1: what is written goes to the console as text. It alone makes values of it: numbers end at 53 bits here.
 // Rule 2: every word of the class, of a caller or of an answer goes in as text, in a place that can hold a long one.
 
-import {make, mark, say} from "./elements.js";
+import {breakable, make, mark, say} from "./elements.js";
 import {counted, listed} from "./wording.js";
 
 const SHORT = 60;
 const NONE = "None";
 
 export class MethodDesk {
-  #fields = [];
+  #fields = []; #lastOf = new Map();
 
-  /** `ask(call)` has a call made; `kind` is the class: {name, methods}. */
-  constructor(ask, kind) {
+  /** `ask(call)` has a call made; `kinds` are the classes, each {service, name, uses, methods}. */
+  constructor(ask, kinds) {
     this.ask = ask;
-    this.methods = new Map(kind.methods.map(method => [method.name, method]));
-    this.method = make("select", {id: "method", onchange: () => this.#show()}, ...groups(kind.methods));
+    this.kinds = new Map(kinds.map(kind => [kind.service, kind]));
+    this.methods = new Map(kinds.flatMap(kind => kind.methods).map(method => [method.name, method]));
+    this.service = make("select", {id: "service-called", onchange: () => this.#showService()},
+      ...kinds.map(kind => make("option", {value: kind.service, text: kind.service})));
+    this.method = make("select", {id: "method", onchange: () => this.#show()});
+    this.methodOf = make("span");
     this.signature = make("code", {class: "signature"});
     this.about = make("p", {class: "note about"});
     this.raises = make("p", {class: "note"});
+    this.uses = make("p", {class: "note"});
     this.inputs = make("div", {class: "arguments"});
     this.button = make("button", {type: "submit", class: "main", "aria-describedby": "teller-why"});
     this.element = make("form", {onsubmit: event => this.#submitted(event)},
-      make("div", {class: "fields"}, make("label", {for: "method"}, `Method of ${kind.name}`, this.method)),
-      make("p", {}, this.signature), this.about, this.raises, this.inputs, make("div", {class: "buttons"}, this.button));
-    this.#show();
+      make("div", {class: "fields"}, kinds.length > 1 ? make("label", {for: "service-called"}, "Service", this.service) : "",
+        make("label", {for: "method"}, this.methodOf, this.method)),
+      make("p", {}, this.signature), this.about, this.raises, this.uses, this.inputs, make("div", {class: "buttons"}, this.button));
+    this.#showService();
   }
+
+  get #kind() { return this.kinds.get(this.service.value); }
 
   get #chosen() { return this.methods.get(this.method.value); }
 
+  // Who comes back to a service finds the method that he had chosen there.
+  #showService() {
+    const kind = this.#kind, last = this.#lastOf.get(kind.service);
+    say(this.methodOf, `Method of ${kind.name}`);
+    say(this.uses, kind.uses.length ? `What ${kind.name} changes of ${listed(kind.uses)} within a call is part of the same update.` : "");
+    this.method.replaceChildren(...groups(kind.methods));
+    if (last) this.method.value = last;
+    this.#show();
+  }
+
   #show() {
     const method = this.#chosen;
+    this.#lastOf.set(this.#kind.service, method.name);
     say(this.signature, method.signature);
     say(this.about, method.about);
     say(this.raises, method.raises.length ? `It may raise ${listed(method.raises)}.` : "");
@@ -51,7 +70,7 @@ export class MethodDesk {
 }
 
 function groups(methods) {
-  const options = changes => methods.filter(method => method.changes === changes).map(method => make("option", {value: method.name, text: method.name}));
+  const options = changes => methods.filter(method => method.changes === changes).map(method => make("option", {value: method.name, text: method.plain}));
   return [["Change the state", options(true)], ["Only read", options(false)]].filter(([, found]) => found.length)
     .map(([label, found]) => make("optgroup", {label}, ...found));
 }
@@ -109,21 +128,22 @@ export const methodWords = {
 const raised = answer => (answer.message ? `${answer.error}: ${answer.message}` : answer.error);
 const short = text => (text.length <= SHORT ? text : `${text.slice(0, SHORT)}… (${counted(text.length, "character", "characters")})`);
 
-/** What the load of a class is made of: how often which method, and with what. */
+/** What the load of classes is made of: how often which method, and with what. */
 export class MethodMix {
-  constructor(changed, kind) {
-    this.whys = new Map(kind.methods.map(method => [method.name, method.why_not_made_up]));
-    this.rows = kind.methods.map((method, at) => this.#row(method, at, changed));
+  constructor(changed, kinds) {
+    let at = 0;
+    const groups = kinds.map(kind => ({kind, rows: kind.methods.map(method => this.#row(method, at++, changed))}));
+    this.rows = groups.flatMap(group => group.rows);
     this.element = make("fieldset", {class: "mix"}, make("legend", {text: "What they call, how often, with which arguments"}),
       make("div", {class: "mix-row soft", "aria-hidden": "true"}, ...["method", "share", "arguments"].map(text => make("span", {text}))),
-      ...this.rows.map(row => row.element));
+      ...groups.flatMap(group => [kinds.length > 1 ? make("p", {class: "mix-of", text: group.kind.service}) : "", ...group.rows.map(row => row.element)]));
   }
 
   #row(method, at, changed) {
     const share = make("input", {id: `share-${at}`, type: "number", min: 0, step: 1, value: 0, inputmode: "numeric", onchange: changed});
     const written = make("input", {id: `written-${at}`, type: "text", autocomplete: "off", spellcheck: "false", onchange: changed,
       placeholder: method.fields.length ? method.why_not_made_up ? "to be written" : "made up" : "none"});
-    const element = make("div", {class: "mix-row"}, make("code", {text: method.name, title: method.signature}),
+    const element = make("div", {class: "mix-row"}, make("code", {title: method.signature}, ...breakable(method.plain)),
       make("label", {for: `share-${at}`}, make("span", {class: "unseen", text: `Share of ${method.name}`}), share),
       make("label", {for: `written-${at}`}, make("span", {class: "unseen", text: `Arguments of ${method.name}`}), written));
     return {name: method.name, share, written, element};

@@ -6,8 +6,11 @@
 // Rule 2: every `hello` begins anew, for what happened in the last minutes follows it.
 // Rule 3: an event of a kind that is not known here is left alone: who tells it may be newer than the page.
 
+import {listed} from "./wording.js";
+
 const KEPT = {views: 400, rates: 4000, decided: 4000, calls: 300, faults: 300, notes: 50, records: 40, spans: 600, silences: 300, samples: 20, usage: 600};
 const SLOWEST = 50;
+const SERVICES_NAMED = 4;
 
 /** What a server is, as far as anybody can see: one word, which `wording.js` knows. */
 export function standing(server, view) {
@@ -176,6 +179,13 @@ export class Model {
 
   /** Whether a class is replicated in the place of accounts. */
   get servesClass() { return Boolean(this.hello?.serves); }
+
+  /** What is served is called, for people: the name of the service; of several, the names of the first few. */
+  get serviceInWords() {
+    const names = Object.keys(this.hello?.services ?? {});
+    if (names.length < 2) return this.hello?.service ?? "";
+    return names.length > SERVICES_NAMED ? `${names.slice(0, SERVICES_NAMED).join(", ")} and ${names.length - SERVICES_NAMED} more` : listed(names);
+  }
 
   get view() { return this.state?.view ?? null; }
 

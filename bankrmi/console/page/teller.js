@@ -1,4 +1,4 @@
-// The teller: what a person asks of the bank by hand. Its desk is that of what is served: accounts, or a class.
+// The teller: what a person asks of the bank by hand. Its desk is that of what is served: accounts, or classes.
 //
 // Rule: nothing is done without the token; the fields say why.
 
@@ -18,12 +18,12 @@ export class Teller {
   }
 
   render(model) {
-    const why = whyNot(this.asking, model), kind = model.hello?.class ?? null;
+    const why = whyNot(this.asking, model), kinds = model.hello?.classes ?? null;
     if (model.hello && model.hello !== this.#hello && this.#served !== served(model)) {
       this.#served = served(model);
-      this.answers = new Answers(this.asking, this.own, kind ? methodWords : accountWords);
+      this.answers = new Answers(this.asking, this.own, kinds ? methodWords : accountWords);
       const ask = call => { if (!this.why.textContent) this.answers.send(call); };
-      this.desk = model.hello.no_teller ? null : kind ? new MethodDesk(ask, kind) : new AccountDesk(ask);
+      this.desk = model.hello.no_teller ? null : kinds ? new MethodDesk(ask, kinds) : new AccountDesk(ask);
       byId("teller-desk").replaceChildren(this.desk?.element ?? "", this.why, this.answers.element);
     }
     this.#hello = model.hello;
@@ -34,7 +34,7 @@ export class Teller {
 }
 
 /** What is served, as one text: whoever finds another one makes another desk. */
-export const served = model => JSON.stringify([model.hello?.no_teller ?? "", model.hello?.class ?? ""]);
+export const served = model => JSON.stringify([model.hello?.no_teller ?? "", model.hello?.classes ?? ""]);
 
 /** Why nothing can be asked for; "" if it can. */
 export function whyNot(asking, model) {

@@ -19,7 +19,7 @@ export class Verdict {
     mark(document.documentElement, "data-tone", tone);
     say(byId("headline-text"), title);
     say(byId("lead"), lead);
-    say(byId("service"), run ? `· bankrmi chaos · seed ${run.seed}` : `· ${model.hello.service}`);
+    say(byId("service"), run ? `· bankrmi chaos · seed ${run.seed}` : `· ${model.serviceInWords}`);
     say(byId("version"), `Version ${model.hello.version}. ${begun(model)}`);
     byId("violations").hidden = !verdict?.violations.length;
     byId("violations").replaceChildren(...(verdict?.violations ?? []).map(text => make("li", {text})));
@@ -56,7 +56,7 @@ function headOf(model) {
       lead: `${servers} and ${keeper} ran for ${length} under ${faultsInWords(model)}. This says what this run has found, and not what can never happen.`};
   }
   const failovers = failoversOf(model).length;
-  return {tone: "wait", title: `${model.hello.service}, ${length}: ${failovers ? counted(failovers, "failover", "failovers") : "nobody took over"}`,
+  return {tone: "wait", title: `${model.serviceInWords}, ${length}: ${failovers ? counted(failovers, "failover", "failovers") : "nobody took over"}`,
     lead: `${servers} and ${keeper}, as ${model.hello.told_by === "record" ? "bankrmi record" : "the console"} saw them.`};
 }
 

@@ -79,8 +79,8 @@ def _no_changes(_: Recorder) -> bytes:
     return b""
 
 
-def _by_the_clock(now: datetime, seed: bytes | None) -> Given:
-    return Given(now if seed is None else datetime.now(UTC), seed)
+def _by_the_clock(now: datetime, seed: bytes | None, request_id: str = "") -> Given:
+    return Given(now if seed is None else datetime.now(UTC), seed, request_id)
 
 
 def _never_changed(_: ServiceMachine, _query: object) -> int:

@@ -470,7 +470,7 @@ def _kinds(made: Any, newest: int) -> dict[int, Any]:
 
 def _given(time_us: int, session: str, sequence: int) -> Given:
     seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
-    return Given(_EPOCH + timedelta(microseconds=time_us), seed)
+    return Given(_EPOCH + timedelta(microseconds=time_us), seed, f"{session}:{sequence}")
 
 
 def _came_of(do: Callable[[], None]) -> CallOutcome:

@@ -1,0 +1,77 @@
+"""The client of `bankrmi.Account`, where that is served alone: `connect(bankrmi.Account, "config.yaml")`.
+
+It is the bank's own client, with what clients of classes have beside their methods: a program that is typed
+as using an `Account` does the same with this one and with that of an `Account` beside other services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bankrmi.bank.operations import Receipt
+from bankrmi.client.bank_client import BankClient
+from bankrmi.client.service_requests import CallsOf
+from bankrmi.config import Configuration
+from bankrmi.errors import Refused
+from bankrmi.service.declaring import Description
+
+__all__ = ["AccountClient", "only_one"]
+
+
+class AccountClient(BankClient):
+    """Made by `connect`; a context manager; usable from several threads."""
+
+    def __init__(
+        self,
+        description: Description,
+        configuration: Configuration,
+        *,
+        timeout: float | None = None,
+        on_waiting: Callable[[], None] | None = None,
+        service: str | None = None,  # noqa: ARG002 - there is one
+    ) -> None:
+        super().__init__(configuration, timeout=timeout, on_waiting=on_waiting)
+        self._calls = CallsOf(description)
+
+    def __repr__(self) -> str:
+        return f"<client of the service {self._calls.name}>"
+
+    def update(
+        self,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        request_id: str | None = None,
+    ) -> Any:
+        """Call a method that changes the state.
+
+        A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
+        """
+        found = self._calls.marked(method, is_update=True)
+        given, named = found.bound(args, kwargs or {})
+        return getattr(self, found.name)(*given, **named, request_id=request_id)
+
+    def query(self, method: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        """Call a method that changes nothing."""
+        found = self._calls.marked(method, is_update=False)
+        given, named = found.bound(args, kwargs or {})
+        return getattr(self, found.name)(*given, **named)
+
+    def outcome(self, request_id: str) -> Any:
+        """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived.
+
+        Of a request with several operations (`submit`), it is a list.
+        """
+        return only_one(super().outcome(request_id))
+
+
+def only_one(results: list[Receipt | Refused]) -> Any:
+    """Return, or raise, the result of a request's one operation; the results of several."""
+    if len(results) != 1:
+        return results
+    [result] = results
+    if isinstance(result, Refused):
+        raise result
+    return result

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 from hypothesis import settings
@@ -15,6 +15,8 @@ from bankrmi.__main__ import _import_structlog
 _import_structlog()  # Without rich, as our processes do: a traceback in colour takes half a second.
 
 from bankrmi.rmi.complaints import Complaints, complaints  # noqa: E402 - after the line above
+from bankrmi.testing import running  # noqa: E402
+from tests import warm  # noqa: E402
 from tests.examples import USUAL_EXAMPLES  # noqa: E402
 
 # Two cores, many processes: a deadline for each example would test the machine, not the code.
@@ -46,6 +48,12 @@ def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def _log_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds the budget of log lines spent by the tests before it in this process."""
     monkeypatch.setattr(complaints, "_budget", Complaints()._budget)
+
+
+@pytest.fixture(autouse=True)
+def _services_that_start_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of a `ServiceCluster` are forked, as those of other tests: see `tests.warm`."""
+    monkeypatch.setattr(running, "Popen", warm.Popen)
 
 
 _BEGIN_FIRST = (
@@ -85,6 +93,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_LONG_SECONDS))
     items.sort(key=lambda item: not item.nodeid.startswith(_BEGIN_FIRST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests are made, none of them garbage: to look for some takes a tenth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:

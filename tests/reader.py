@@ -20,6 +20,7 @@ import Pyro5.api
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.client.service_client import ServiceClient
+from tests import warm
 from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Block, Different, commands_of, compare
 
 DEADLINE_S = 120.0
@@ -85,11 +86,11 @@ class Shell:
 class Terminal:
     """A terminal in which something runs on: `make up`, or `bankrmi … up`."""
 
-    def __init__(self, folder: Path, command: Sequence[str] = ("bankrmi", "up")) -> None:
+    def __init__(self, folder: Path, command: Sequence[str], start: type[subprocess.Popen[Any]]) -> None:
         self._log = folder / f"{'-'.join(command)}.log"
         self._read = 0
         with self._log.open("wb") as log:
-            self._up = subprocess.Popen(
+            self._up = start(
                 [sys.executable, "-m", *command],
                 cwd=folder,
                 stdin=subprocess.PIPE,
@@ -128,11 +129,13 @@ class Reader(doctest.OutputChecker):
     ) -> None:
         """`addresses` stand for those of the pages; `more` is added to what configures a service.
 
-        Commands that are in the folders `before` are those instead of what is installed.
+        Commands that are in the folders `before` are those instead of what is installed; with any, what runs
+        in terminals starts warm, too.
         """
         self._folder = folder
         self._ours = list(zip((*ADDRESSES, *SERVICE_ADDRESSES), addresses, strict=True))
         self._more = more
+        self._start = warm.Popen if before else subprocess.Popen
         self._known: dict[str, str] = {}
         self._names: dict[str, Any] = {}
         self._open = ExitStack()
@@ -218,7 +221,7 @@ class Reader(doctest.OutputChecker):
         self._wait_for_terminal(output[2:])
 
     def _start_terminal(self, command: Sequence[str]) -> None:
-        self._terminal = Terminal(self._folder, command)
+        self._terminal = Terminal(self._folder, command, self._start)
         self._open.callback(self._terminal.close)
 
     def _wait_for_terminal(self, lines: Sequence[str]) -> None:

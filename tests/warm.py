@@ -9,13 +9,13 @@ Tests start about a thousand processes, and to import what a server needs takes 
 what the default run took. Here one interpreter, a child of ours, imports it once, and each process is a fork
 of it that runs the command line from its first line, with the arguments, files, folder and environment that
 it is given. It is as real a process as any other: a child of ours, with a pid, to be killed, paused and
-waited for. What starts others (`up`), or is looked for by its command line, is started as ever; so are those.
+waited for. What it starts itself (`up` its servers) is forked in the same way, and is a child of it.
 
 Rule 1: what is forked has done nothing yet: no thread, no loop, no socket, no file; see `warm_interpreter`.
 Rule 2: a process that ends ends alone, and whoever started it waits for it as its parent.
-Rule 3: where the start itself is what is tested (imports, an environment that the interpreter reads, what
-        /proc calls it), `subprocess` is used as ever; so it is where coverage is measured. What README.md
-        shows is started as a reader would.
+Rule 3: where the start itself is what is tested (imports, an environment that the interpreter reads),
+        `subprocess` is used as ever; so it is where coverage is measured. What README.md shows is started as
+        a reader would.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.warm_interpreter import HEEDED, Order
+from tests.warm_interpreter import HEEDED, MOST_WORDS, Order, paths_of
 
-__all__ = ["Popen", "fork"]
+__all__ = ["Popen", "fork", "replace_popen"]
 
 _ROOT = Path(__file__).parent.parent
 _PR_SET_CHILD_SUBREAPER = 36
 _READ_BY_THE_INTERPRETER = ("PYTHON", "PYRO_", "LC_", "LANG", "COVERAGE_", "MALLOC_", "LD_")
 _OURS = ("bankrmi", "tests")
-_KNOWN_BY_THEIR_COMMAND = {"up", "demo", "chaos", "console"}
+_STARTING_OTHERS = {"up", "demo", "chaos", "bench", "console"}
 _NOTHING_SPECIAL = {
     "executable": None,
     "preexec_fn": None,
@@ -109,24 +109,24 @@ def fork(
     on_a_terminal: bool = False,
 ) -> int | None:
     """Fork what this command would run; return its pid, or None if it has to be started as ever."""
-    words = [os.fsdecode(word) for word in command]
+    words, network = _without_its_network([os.fsdecode(word) for word in command])
     variables = {
         os.fsdecode(name): os.fsdecode(value)
         for name, value in (os.environ if environment is None else environment).items()
     }
     if words[:2] != [sys.executable, "-m"] or words[2].partition(".")[0] not in _OURS:
         return None
-    if not _KNOWN_BY_THEIR_COMMAND.isdisjoint(words[3:]):
-        return None  # Whoever looks for them in /proc sees the words of the interpreter that forks.
-    if folder is not None and (Path(folder) / "bankrmi").exists():
-        return None  # Other code than ours.
+    if len(os.fsencode("\0".join(words))) >= MOST_WORDS:
+        return None
+    starts_in = Path.cwd() if folder is None else Path(folder).absolute()
+    if not _finds_our_code([*([] if folder is None else [str(starts_in)]), *paths_of(variables)]):
+        return None
     with _ONE_AT_A_TIME:
         if not _forks_with(variables):
             return None
         order = Order(
-            module=words[2],
-            arguments=words[3:],
-            folder=str(Path.cwd() if folder is None else Path(folder).absolute()),
+            words=words,
+            folder=str(starts_in),
             environment=variables,
             numbers=list(files),
             most_files=most_files,
@@ -134,8 +134,29 @@ def fork(
             on_a_terminal=on_a_terminal,
             blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
             ignored=[int(number) for number in HEEDED if signal.getsignal(number) == signal.SIG_IGN],
+            starts_others=not _STARTING_OTHERS.isdisjoint(words[3:]),
         )
-        return _INTERPRETER[0].fork(order, list(files.values()))
+        with network.open("rb", buffering=0) as place:
+            return _INTERPRETER[0].fork(order, [*files.values(), place.fileno()])
+
+
+def _without_its_network(words: list[str]) -> tuple[list[str], Path]:
+    """Return what is run, and the network in which: `nsenter` starts it in another one than ours."""
+    if words[:1] == ["nsenter"] and words[2:3] == ["--"] and words[1].startswith("--net="):
+        return words[3:], Path(words[1].removeprefix("--net="))
+    return words, Path("/proc/thread-self/ns/net")
+
+
+def _finds_our_code(places: Sequence[str]) -> bool:
+    """Whether an interpreter that looks in these places first finds no other code than ours."""
+    with_code = (place for place in map(Path, places) if (place / "bankrmi").exists())
+    return next(with_code, _ROOT).resolve() == _ROOT.resolve()
+
+
+def replace_popen(orders: socket.socket) -> None:
+    """Start with `Popen` whatever this process starts, from the interpreter that takes these orders."""
+    _INTERPRETER[:] = [_Interpreter(orders)]
+    subprocess.Popen = Popen  # type: ignore[misc, assignment]
 
 
 def _forks_with(environment: Mapping[str, str]) -> bool:
@@ -155,7 +176,7 @@ def _read_by_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name.startswith(_READ_BY_THE_INTERPRETER)
         and name != "PYTHONUNBUFFERED"  # `warm_interpreter` does what it says.
-        and (name, value) != ("PYTHONPATH", str(_ROOT))  # It finds the code there by itself.
+        and name != "PYTHONPATH"  # So it does with this.
     }
 
 
@@ -183,7 +204,7 @@ def _new_interpreter() -> _Interpreter:
     with theirs:
         _STARTED.append(
             subprocess.Popen(
-                [sys.executable, "-m", "tests.warm_interpreter", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.warm_interpreter", str(theirs.fileno()), "." * MOST_WORDS],
                 pass_fds=(theirs.fileno(),),
                 cwd=_ROOT,
             )

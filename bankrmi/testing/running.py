@@ -20,7 +20,6 @@ import os
 import re
 import select
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +27,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import DEVNULL, Popen, TimeoutExpired
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
@@ -93,7 +93,7 @@ class ServiceCluster(Generic[ServiceT]):
         self._given = directory
         self._deadline_s = deadline
         self._settings = settings
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Popen[bytes]] = {}
         self._ready: dict[str, int] = {}
         self._clients: list[Any] = []
         self._open = ExitStack()
@@ -191,10 +191,10 @@ class ServiceCluster(Generic[ServiceT]):
         command += ["--parent-pid", str(os.getpid()), "--ready-fd", str(theirs)]
         try:
             with self.log(name).open("ab") as log, putting_off():
-                self._processes[name] = subprocess.Popen(
+                self._processes[name] = Popen(
                     command,
                     pass_fds=(theirs,),
-                    stdin=subprocess.DEVNULL,
+                    stdin=DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
@@ -229,7 +229,7 @@ class ServiceCluster(Generic[ServiceT]):
         process.terminate()
         try:
             process.wait(self._deadline_s)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             raise AssertionError(f"{name} did not end in {self._deadline_s:g} s\n{self.logs()}") from None
 
     def pause(self, name: str) -> None:
@@ -243,7 +243,7 @@ class ServiceCluster(Generic[ServiceT]):
         """Have it go on."""
         self._of(name).send_signal(signal.SIGCONT)
 
-    def _of(self, name: str) -> subprocess.Popen[bytes]:
+    def _of(self, name: str) -> Popen[bytes]:
         if not self.is_running(name):
             raise ValueError(f"{name} does not run")
         return self._processes[name]

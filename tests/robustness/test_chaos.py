@@ -22,6 +22,7 @@ from bankrmi.cli.main import main
 from bankrmi.console.recording import read_recording
 from bankrmi.replication.record import packed, unpacked
 from bankrmi.storage.database import open_database
+from tests import warm
 from tests.console.browsers import OpenPage, in_chromium, started
 from tests.console.test_one_page import recording_in
 from tests.etcd import needs_etcd
@@ -34,9 +35,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def bankrmi(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, timeout=DEADLINE_S
-    )
+    return warm.run([str(argument) for argument in arguments], timeout=DEADLINE_S)
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -208,7 +207,7 @@ def _forge(database: Path) -> None:
 def test_ctrl_c_ends_a_run_early_and_still_gives_the_verdict(tmp_path: Path) -> None:
     """Three servers this time: everything is healed, comes to rest, and is judged."""
     directory = tmp_path / "run"
-    running = subprocess.Popen(
+    running = warm.Popen(
         command("chaos", "--minutes", 10, "--seed", 11, "--servers", 3, "--directory", directory, "--relays"),
         stdout=subprocess.PIPE,
         text=True,
@@ -227,7 +226,7 @@ def test_ctrl_c_ends_a_run_early_and_still_gives_the_verdict(tmp_path: Path) -> 
 def test_a_chaos_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
     """Not even one that is paused at that moment."""
     directory = tmp_path / "run"
-    running = subprocess.Popen(
+    running = warm.Popen(
         command("chaos", "--minutes", 10, "--seed", 12, "--directory", directory),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """A bank of real processes on this machine, for one test; the test does to them what it likes.
 
     with Cluster(tmp_path, copies_min=2) as cluster:       # any key of config.yaml; `servers=3` for three
+                                                           # **AS_SHIPPED: who is silent is soon left behind
         cluster.start_all()                                # name server, then all servers; waits until ready
         bank = cluster.client(timeout=20)                  # a BankClient, closed at the end
         cluster.kill(cluster.primary())                    # kill -9
@@ -41,11 +42,18 @@ from tests.system.copies import Copy, read_copy
 from tests.system.ports import own_addresses
 from tests.warm import Process
 
-__all__ = ["LEDGER", "NAMESERVER", "Cluster"]
+__all__ = ["AS_SHIPPED", "LEDGER", "NAMESERVER", "Cluster"]
 
 NAMESERVER = "nameserver"
 LEDGER = {1: 100, 2: 200, 3: 450, 4: 1_000, 5: 200, 6: 0, 7: 70, 8: 80, 9: 90, 10: 1_000_000}
 """What the bank opens with, unless the test brings its own."""
+
+AS_SHIPPED: Mapping[str, Any] = {"lease_ms": 1_000, "checkpoint_timeout_ms": 500}
+"""For tests of what comes of silence, which would have to wait."""
+
+_PATIENT = {"lease_ms": 4_000, "checkpoint_timeout_ms": 2_000}
+"""Of a bank whose test says nothing of time: a standby that a busy machine keeps silent for half a second
+would be left behind, and nobody would take over when its primary is killed in the next moment."""
 
 DEADLINE_S = 40.0
 """How long a condition is waited for: never a measure of speed, only of hopelessness."""
@@ -75,7 +83,7 @@ class Cluster:
         self.ledger = dict(ledger)
         self.servers = tuple(f"s{number}" for number in range(1, servers + 1))
         self.configuration: Configuration
-        self._settings = settings
+        self._settings = settings if _PATIENT.keys() & settings.keys() else _PATIENT | settings
         self._processes: dict[str, Process] = {}
         self._ready: dict[str, int] = {}
         self._open = ExitStack()

@@ -34,7 +34,7 @@ def issue(folder: Path) -> Path:
 @pytest.fixture
 def bank(tmp_path: Path) -> Cluster:
     issue(tmp_path / "certificates")
-    return Cluster(tmp_path, certificates={"folder": "certificates"})
+    return Cluster(tmp_path, checkpoint_timeout_ms=500, certificates={"folder": "certificates"})
 
 
 def test_a_bank_that_is_well_one_with_faults_and_one_that_does_not_answer(

@@ -81,7 +81,7 @@ def prometheus(folder: Path, cluster: Cluster, watch: Watch) -> Iterator[Prometh
     (folder / "alerts.yaml").write_text(quick)
     told = with_addresses(block_with("scrape_configs:"), cluster, watch)
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n" + told
+        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n" + told
     )
     with own_addresses(1) as [address], (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(

@@ -11,7 +11,7 @@ import pytest
 
 from bankrmi.coordination.view_store import ViewStore
 from bankrmi.replication.view import View
-from tests.system.cluster import NAMESERVER, Cluster
+from tests.system.cluster import AS_SHIPPED, NAMESERVER, Cluster
 from tests.system.commands import bankrmi, exported, status_json
 from tests.system.load import Load
 from tests.system.supervised import Up
@@ -19,7 +19,7 @@ from tests.system.supervised import Up
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with Cluster(tmp_path) as cluster:
+    with Cluster(tmp_path, **AS_SHIPPED) as cluster:
         yield cluster
         cluster.show_logs()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bankrmi.cli.exit_codes import ExitCode, HealthCode
 from bankrmi.cli.health import health
-from tests.system.cluster import NAMESERVER, Cluster
+from tests.system.cluster import AS_SHIPPED, NAMESERVER, Cluster
 
 
 def code_of(cluster: Cluster) -> int:
@@ -15,7 +15,7 @@ def code_of(cluster: Cluster) -> int:
 
 def test_a_connection_on_which_nobody_answers_is_none_and_nothing_is_acknowledged(tmp_path: Path) -> None:
     """The connection to a frozen standby is up for seconds yet; without the witness nobody goes on alone."""
-    with Cluster(tmp_path) as cluster:
+    with Cluster(tmp_path, **AS_SHIPPED) as cluster:
         cluster.start_all()
         cluster.wait_until_in_sync()
         primary, standby = cluster.primary(), cluster.standby()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,13 @@ __all__ = ["cluster"]
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
+PATIENT: dict[str, Any] = {"lease_ms": 4_000, "checkpoint_timeout_ms": 2_000}
+"""On a busy machine, too, a standby is in sync in the moment in which its primary is killed."""
 
 
 def test_what_is_acknowledged_outlives_whatever_is_done(cluster: StartCluster) -> None:
     """Killed, paused, cut off, started again: the client goes on, and nothing is lost or done twice."""
-    service = cluster(Stock)
+    service = cluster(Stock, **PATIENT)
     stock = service.connect()
     assert stock.put("apple", 3) == 3
     first, other = service.primary, service.standby
@@ -119,7 +122,7 @@ def test_what_the_room_offers_is_there() -> None:
 
 def test_several_services_run_side_by_side_and_call_each_other(cluster: StartCluster) -> None:
     services = {"shelf": Shelf, "points": Points, "purchases": Purchases}
-    service = cluster(services)
+    service = cluster(services, **PATIENT)
     assert service.connect(Shelf).put("mug", 300, 5) == 5
     assert service.connect(Purchases, service="purchases").buy("Ann", "mug", 2).points == 6
     service.kill(service.primary)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +24,7 @@ from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.service_disks import read_service_copies
 from bankrmi.robustness.services.wanted import CallMaker
 from bankrmi.service import described
+from tests import warm
 from tests.testing import stock
 
 ROOT = Path(__file__).parents[2]
@@ -88,17 +87,9 @@ def _chaos(directory: Path, minutes: str, *words: str) -> tuple[str, str]:
     """Break the class for so long, in a folder where its module lies; return verdict and calls."""
     directory.mkdir()
     shutil.copy(stock.__file__, directory / "stock.py")
-    chaos = [sys.executable, "-m", "bankrmi", "serve", "stock:Stock", "chaos", "--minutes", minutes]
+    chaos = ["serve", "stock:Stock", "chaos", "--minutes", minutes]
     chaos += ["--relays", "--directory", "run", "--report", "report.html", *words]
-    done = subprocess.run(
-        chaos,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        timeout=900,
-    )
+    done = warm.run(chaos, cwd=directory, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "state and queries as in PlainStock by itself" in done.stdout
     assert re.search(r"\d+  updates\n", done.stdout)

@@ -230,6 +230,9 @@ class Cluster(Protocol):
     def folded(self, server: str, journal: SqliteJournal, records: Sequence[Record]) -> None:
         """These records have left the journal on a server's disk."""
 
+    def is_waived(self, history: str, action_id: int) -> bool:
+        """Whether a forced takeover has left a history before it had come so far."""
+
     def acknowledged_records(self, above: int, up_to: int) -> Sequence[Record]:
         """Return what is acknowledged between these action ids."""
 

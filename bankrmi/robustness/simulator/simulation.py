@@ -354,6 +354,10 @@ class Simulation:
         """These records have left the journal on a server's disk."""
         self.promises.folded(self.servers[server], journal, records)
 
+    def is_waived(self, history: str, action_id: int) -> bool:
+        """Whether a forced takeover has left a history before it had come so far."""
+        return action_id > self.promises.kept.get(history, action_id)
+
     def acknowledged_records(self, above: int, up_to: int) -> Sequence[Record]:
         """Return what is acknowledged between these action ids."""
         return [record for record in self.promises.records if above < record.action_id <= up_to]

@@ -4,12 +4,14 @@ clock, for a busy machine is no reason to fail.
 Then it is interrupted, in Python by a signal, in SQL by SQLite, again and again until it gives in.
 
 Rule: what we put around a call of another service, and take back after it, is not interrupted: half taken
-      back, it would be found by the next call. The alarm rings again soon, and finds the method.
+      back, it would be found by the next call. Nor is what Python calls by itself. The alarm rings again
+      soon, and finds the method.
 Assumption: called in the main thread; elsewhere only SQL is interrupted.
 """
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -96,5 +98,16 @@ class TimeLimit:
 
     def _ring(self, _number: int, frame: FrameType | None) -> None:
         is_around = frame is not None and frame.f_globals.get("__name__") in _NOT_WITHIN
-        if self._rings and not is_around and self.is_over():
+        if self._rings and not is_around and self.is_over() and not _would_be_lost(frame):
             raise OutOfTime
+
+
+def _would_be_lost(frame: FrameType | None) -> bool:
+    """Whether an exception would be told to nobody here: in what Python calls by itself, as `__del__`, or a
+    callback of the garbage collector."""
+    collects = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None and frame.f_globals.get("__name__") not in _NOT_WITHIN:
+        if frame.f_code.co_name == "__del__" or frame.f_code in collects:
+            return True
+        frame = frame.f_back
+    return False

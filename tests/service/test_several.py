@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,38 @@ def test_wherever_the_time_ends_among_calls_of_others_all_is_taken_back(
     monkeypatch.setattr(copy.machine._runner, "_limit_s", 10.0)
     copy.call("spins.put")
     assert len(copy.state()) == 1
+
+
+@contextmanager
+def a_collector_that_takes_its_time() -> Iterator[None]:
+    """Some library has the garbage collector's work measured, as hypothesis does."""
+
+    def spend(_phase: str, _info: dict[str, int]) -> None:
+        for _ in range(500):
+            pass
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(spend)
+    gc.set_threshold(10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(spend)
+
+
+def test_the_end_of_the_time_is_not_lost_in_what_python_calls_by_itself(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be printed, and go no further."""
+    copy = make("calls", served(Calls, spins=Spins))
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    with a_collector_that_takes_its_time():
+        for number in range(20):
+            monkeypatch.setattr(copy.machine._runner, "_limit_s", 0.002 + 0.0003 * number)
+            assert raised_by(copy, "go_on").name == "TimeoutError"
+    assert lost == []
 
 
 def test_what_differs_is_refused_in_the_other_with_its_line(make: Make) -> None:

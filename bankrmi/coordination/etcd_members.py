@@ -206,11 +206,23 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.sent = False
+        self._shaking_hands: Any = None  # A connection of httpcore's, until TLS has said who is who.
 
-    async def trace(self, event: str, _: Mapping[str, Any]) -> None:
-        """Told by httpcore what it is about to do."""
-        if "send_request" in event:
+    async def trace(self, event: str, of: Mapping[str, Any]) -> None:
+        """Told by httpcore what it is about to do, or has done."""
+        if event == "connection.connect_tcp.complete":
+            self._shaking_hands = of["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._shaking_hands = None
+        elif "send_request" in event:
+            self._shaking_hands = None
             self.sent = True
+
+    async def give_up(self) -> None:
+        """Hang up: httpcore leaves it to the garbage collector where a TLS handshake is cancelled."""
+        stream, self._shaking_hands = self._shaking_hands, None
+        if stream is not None:
+            await stream.aclose()
 
 
 class _Member:
@@ -277,10 +289,18 @@ class _Member:
         headers = {"Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = self._token
-        async with self._client.stream(
-            "POST", self.url + path, content=question, headers=headers, extensions={"trace": attempt.trace}
-        ) as response:
-            body = await _bounded(response, most_bytes)
+        try:
+            async with self._client.stream(
+                "POST",
+                self.url + path,
+                content=question,
+                headers=headers,
+                extensions={"trace": attempt.trace},
+            ) as response:
+                body = await _bounded(response, most_bytes)
+        except asyncio.CancelledError:
+            await attempt.give_up()
+            raise
         answer = json.loads(body)
         if not isinstance(answer, dict):
             raise _Failed("it does not answer as etcd does")

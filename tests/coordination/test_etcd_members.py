@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -336,6 +337,31 @@ def test_who_lacks_something_learns_nothing_and_changes_nothing(
             assert await heard(sure.read) == (first(),)
 
     asyncio.run(work())
+
+
+@needs_etcd
+def test_who_is_waited_for_no_more_in_the_middle_of_a_handshake_is_hung_up_on(members: EtcdMembers) -> None:
+    async def work() -> None:
+        hung_up = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            hung_up.set()
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            asking = Members(members.settings(etcd=[f"https://127.0.0.1:{port}"]))
+            with pytest.raises(NoAnswer, match="no answer from"):
+                await asked(asking, seconds=0.3)
+            await asyncio.wait_for(hung_up.wait(), 20)  # And not when the garbage is collected.
+            await asking.close()
+
+    gc.disable()
+    try:
+        asyncio.run(work())
+    finally:
+        gc.enable()
 
 
 @needs_etcd

@@ -39,11 +39,11 @@ up: $(INSTALLED) ## start a bank that stays: name server, witness, servers, menu
 demo: $(INSTALLED) ## start a throw-away bank with clients at work, and open its page
 	@$(RUN) -m bankrmi demo $(ARGS)
 
-# Eight workers on two cores: tests mostly wait for processes.  Each has files of its own until it is done: what the tests
+# Six workers on two cores: tests mostly wait for processes.  Each has files of its own until it is done: what the tests
 # of one file share is made once.
 # pytest says 5 when it found nothing to run.
 test: $(INSTALLED_TOOLS) ## run the tests; ARGS='-k menu' chooses
-	@$(RUN) -m pytest -n 8 --dist worksteal $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no tests were found" || exit $$code; }
+	@$(RUN) -m pytest -n 6 --dist worksteal $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no tests were found" || exit $$code; }
 
 test-long: $(INSTALLED_TOOLS) ## run those that are too long for every run: every crash point, more seeds
 	@$(RUN) -m pytest -n 3 --dist worksteal -m long $(ARGS)

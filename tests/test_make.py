@@ -76,7 +76,7 @@ def test_an_environment_is_made_once(clone: Clone) -> None:
 def test_a_bank_does_not_wait_for_what_only_work_on_it_needs(clone: Clone) -> None:
     clone.make()
     assert clone.notes()[-2].endswith("--editable .[console]")
-    asks = "-m pytest -n 8 --dist worksteal"
+    asks = "-m pytest -n 6 --dist worksteal"
     assert clone.make("test", asks).startswith("installing what tests, checks and pages need into .venv")
     assert clone.notes()[-2].endswith("--editable .[console,test,check,docs]")
     assert clone.make("test", asks) == ""

@@ -94,7 +94,7 @@ def test_a_silent_server_is_given_up_after_the_patience_and_the_named_one_is_fol
 
 def test_refused_is_final_and_unanswered_is_in_doubt_and_unsent_did_not_happen(tmp_path: Path) -> None:
     async def work() -> None:
-        async with await bankrmi.aio.connect(bank.configuration, timeout=0.3) as client:
+        async with await bankrmi.aio.connect(bank.configuration, timeout=1.5) as client:
             with pytest.raises(Unreached):
                 await client.withdraw(2, 10)
             account = bank.start("s1", lambda call: call.fail(InsufficientFunds("no")))

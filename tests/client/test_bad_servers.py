@@ -133,7 +133,7 @@ def test_a_busy_server_gets_the_same_request_again_until_it_takes_it(
 
 def test_busy_to_the_end_did_not_happen_and_the_session_goes_on(bank: DoubleBank, perform: Perform) -> None:
     account = bank.start("s1", lambda call: call.fail(Busy("too much to do")))
-    answers = perform(bank.configuration, [WITHDRAW, WITHDRAW], 0.3)
+    answers = perform(bank.configuration, [WITHDRAW, WITHDRAW], 1.5)
     assert [(type(one), one.happened) for one in answers] == [(Busy, False)] * 2
     sessions = {args[2].split(":")[0] for method, args in account.asked if method == "withdraw"}
     assert len(sessions) == 1
@@ -187,7 +187,7 @@ def test_a_batch_needs_as_many_outcomes_as_operations(
 
     bank.start("s1", answer)
     batch = ("submit", ([Withdraw(2, 1), Deposit(2, 1)],))
-    assert isinstance(perform(bank.configuration, [batch], 0.3)[0], InDoubt)
+    assert isinstance(perform(bank.configuration, [batch], 1.5)[0], InDoubt)
 
 
 @pytest.mark.parametrize("code", ["unreached", "operation_failed", "configuration_error", "nonsense", ""])
@@ -199,7 +199,7 @@ def test_a_server_cannot_say_what_only_a_client_can_know(
 
     Lie.code = code
     bank.start("s1", lambda call: call.fail(Lie("nothing was sent")))
-    assert isinstance(perform(bank.configuration, [WITHDRAW], 0.3)[0], InDoubt)
+    assert isinstance(perform(bank.configuration, [WITHDRAW], 1.5)[0], InDoubt)
 
 
 def test_a_server_that_lies_about_how_new_it_is_poisons_one_call_and_not_the_client(
@@ -239,7 +239,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used(tmp_path: Pat
             bank.stop("s1")
 
         if perform is blocking:
-            with bankrmi.connect(bank.configuration, timeout=0.3) as client:
+            with bankrmi.connect(bank.configuration, timeout=1.5) as client:
                 client.withdraw(2, 10)
                 gone(client)
                 with pytest.raises(Unreached):
@@ -247,7 +247,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used(tmp_path: Pat
             return
 
         async def work() -> None:
-            async with await bankrmi.aio.connect(bank.configuration, timeout=0.3) as client:
+            async with await bankrmi.aio.connect(bank.configuration, timeout=1.5) as client:
                 await client.withdraw(2, 10)
                 gone(client)  # The loop stands still, and has not seen it.
                 with pytest.raises(Unreached):

@@ -160,7 +160,7 @@ def test_reaching_nobody_leaves_an_id_of_ones_own_and_an_outcome_open(bank: Doub
 def test_sent_and_unanswered_is_in_doubt_and_the_session_is_left(bank: DoubleBank, answering: object) -> None:
     """Whoever has the id can still repeat the request, because nothing newer of its session follows."""
     account = bank.start("s1", answering)  # type: ignore[arg-type]
-    with bankrmi.connect(bank.configuration, timeout=0.3) as client:
+    with bankrmi.connect(bank.configuration, timeout=1.5) as client:
         with pytest.raises(InDoubt) as raised:
             client.withdraw(2, 10)
         session = str(raised.value.request_id).split(":")[0]
@@ -391,7 +391,7 @@ def test_a_callback_of_the_callers_that_fails_is_no_stranger_among_our_errors(ba
     def fails() -> None:
         raise RecursionError("in the callback")
 
-    with bankrmi.connect(bank.configuration, timeout=0.3, on_waiting=fails) as client:
+    with bankrmi.connect(bank.configuration, timeout=1.5, on_waiting=fails) as client:
         with pytest.raises(Unreached, match="in the callback"):
             client.withdraw(2, 10)
         bank.start("s1", lambda call: call.fail(NotPrimary("nobody leads")))

@@ -28,8 +28,8 @@ from bankrmi.backup.taking import Order
 from bankrmi.config import Configuration
 from bankrmi.service.kept_values import unpacked_without_class
 from bankrmi.service.object_state import OBJECT_TABLE
-from bankrmi.service.table_names import is_of
-from bankrmi.service.tables import quoted, table_names
+from bankrmi.service.table_names import is_of, quoted
+from bankrmi.service.tables import table_names
 from bankrmi.service.versions import classes_beside
 from bankrmi.storage.backup_label import Label
 from bankrmi.verifying.stopped_directory import opened_unchanged

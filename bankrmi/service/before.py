@@ -19,7 +19,8 @@ from typing import Any
 import apsw
 import msgpack
 
-from bankrmi.service.tables import KEPT_TABLES, is_own, quoted, table_names
+from bankrmi.service.table_names import quoted
+from bankrmi.service.tables import KEPT_TABLES, is_own, table_names
 
 __all__ = ["digests_of_tables", "forget_tables", "keep_tables", "put_tables_back", "tables_are_kept"]
 

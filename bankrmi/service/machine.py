@@ -53,8 +53,8 @@ from bankrmi.service.changes import (
 from bankrmi.service.declaring import Description, migration_name
 from bankrmi.service.running import Runner
 from bankrmi.service.served_services import ServedServices, qualified
-from bankrmi.service.table_names import its
-from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, quoted, table_names, tables_of
+from bankrmi.service.table_names import its, quoted
+from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, table_names, tables_of
 from bankrmi.service.versions import FailedMigration, Versions
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.disk_failure import DiskFailed
@@ -263,6 +263,7 @@ class ServiceMachine:
                 value = self._runner.run(call, moment, limited=limited)
                 changes = recorder.changes()
                 if limited and (full := table_at_its_end(database, changes)) is not None:
+                    self._runner.forget()  # What it holds in memory is taken back with the rows.
                     words = f"a key of {full} would be the largest number that there is: none could follow it"
                     raise Raised("OverflowError", "builtins", words, None)
             except Raised as raised:

@@ -13,6 +13,8 @@ from typing import Any
 
 import apsw
 
+from bankrmi.service.table_names import quoted
+
 __all__ = ["in_order_of_keys"]
 
 _KEY = (
@@ -34,7 +36,7 @@ def in_order_of_keys(database: apsw.Connection, table: str) -> None:
     """
     if not database.execute(_KEY, {"table": table}).get:
         return
-    name = '"' + table.replace('"', '""') + '"'
+    name = quoted(table)
     made: list[Any] = database.execute(_MADE_FOR_IT, (table,)).fetchall()
     has_rows = database.execute(f"SELECT 1 FROM {name} LIMIT 1").get  # noqa: S608 - a name of SQLite's own
     if has_rows or len(made) > 1:

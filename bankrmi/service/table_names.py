@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-__all__ = ["as_written", "is_of", "its", "renamed"]
+__all__ = ["as_written", "is_of", "its", "quoted", "renamed"]
 
 _TOKEN = re.compile(
     r"(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))"
@@ -82,6 +82,11 @@ def is_of(service: str, table: str) -> bool:
     """Whether a table, view, index or trigger of the database is one of this service's, which is not the
     first."""
     return table.lower().startswith(f"{service.lower()}.")
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def its(service: str, beside: Collection[str]) -> Callable[[str], bool]:

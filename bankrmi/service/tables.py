@@ -36,7 +36,6 @@ __all__ = [
     "ServiceTables",
     "check_tables",
     "is_own",
-    "quoted",
     "table_names",
     "tables_of",
 ]
@@ -352,11 +351,6 @@ def table_names(database: apsw.Connection) -> list[str]:
 def tables_of(database: apsw.Connection, service: str, beside: Collection[str]) -> list[str]:
     """Return those of them that are one service's; "" is the first one."""
     return list(filter(its(service, beside), table_names(database)))
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL writes it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def check_tables(database: apsw.Connection, kind: str) -> None:

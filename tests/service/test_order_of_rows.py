@@ -11,8 +11,17 @@ import pytest
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.record import unpacked
-from bankrmi.service import Service, ServiceMachine, described, query, update
-from bankrmi.service.calls import result_of, shown
+from bankrmi.service import (
+    ObjectService,
+    ServedServices,
+    Service,
+    ServiceMachine,
+    Uses,
+    described,
+    query,
+    update,
+)
+from bankrmi.service.calls import Raised, result_of, shown
 from tests.service.copies import Copy
 
 
@@ -153,3 +162,33 @@ def test_no_key_is_so_large_that_the_next_one_would_be_drawn_by_chance(tmp_path:
     assert first.state() == second.state()
     for copy in (first, second):
         copy.journal.close(writes=False)
+
+
+class Counts(ObjectService):
+    """Its attributes are in memory, and have to go back with what another one is refused."""
+
+    rows = Uses(Numbered)
+    count: int
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @update
+    def put(self, number: int) -> int:
+        self.count += 1
+        return self.rows.put(number)
+
+    @query
+    def counted(self) -> int:
+        return self.count
+
+
+def test_what_an_object_holds_goes_back_with_a_key_that_is_too_large(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "a.db", ServedServices(described(Counts), {"rows": described(Numbered)}))
+    copy.decide("put", 1)
+    with pytest.raises(Raised, match="none could follow it"):
+        copy.call("put", (1 << 63) - 1)
+    assert copy.ask("counted") == 1
+    copy.call("put", 2)
+    assert copy.ask("counted") == 2
+    copy.journal.close(writes=False)

@@ -20,6 +20,7 @@ from bankrmi.service.kept_values import KeptValues
 from bankrmi.service.object_state import OBJECT_TABLE
 from bankrmi.service.plain_values import NotPlain
 from bankrmi.service.served_services import plain_name, qualified
+from bankrmi.service.table_names import quoted
 from bankrmi.service.tables import table_names
 
 __all__ = ["OURS", "all_rows", "as_plain", "came_of", "comparable", "made_plain", "rows_of_attributes"]
@@ -34,8 +35,7 @@ def all_rows(database: apsw.Connection) -> list[tuple[Any, ...]]:
     """Return what all tables hold, table by table."""
     found: list[tuple[Any, ...]] = []
     for name in table_names(database):
-        quoted = '"' + name.replace('"', '""') + '"'
-        rows = database.execute(f"SELECT * FROM {quoted}").fetchall()  # noqa: S608
+        rows = database.execute(f"SELECT * FROM {quoted(name)}").fetchall()  # noqa: S608
         found += [(name, *row) for row in sorted(rows, key=msgpack.packb)]
     return found
 

@@ -134,15 +134,17 @@ def served_alone(
     Whoever knows the name server only says a name for what stands beside other services. Raises
     ConfigurationError if there is nothing of that name.
     """
-    found = None if configuration.services else description.served_alone
-    if found is None or service is None or not configuration.servers:
-        return found if service is None or configuration.servers else None
+    alone = None if configuration.services else description.served_alone
+    if alone is None or service is None:
+        return alone
+    if not configuration.servers:
+        return None
     if service != configuration.service:
         raise ConfigurationError(
             f"{configuration.path} serves {description.name} as {configuration.service}, and nothing that is "
             f"called {service!r:.80}"
         )
-    return found
+    return alone
 
 
 def configured(servers: Mapping[str, str]) -> Candidates:

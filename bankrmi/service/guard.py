@@ -52,18 +52,8 @@ _CLOCKS = (
 _DRAWS = tuple(name for name in random.__all__ if name != "Random")
 _SECRETS = tuple(name for name in secrets.__all__ if name != "compare_digest")
 _OF_THE_MACHINE = (
-    *(
-        "stat",
-        "lstat",
-        "getcwd",
-        "getenv",
-        "uname",
-        "getlogin",
-        "getppid",
-        "times",
-        "getloadavg",
-        "cpu_count",
-    ),
+    *("stat", "lstat", "getcwd", "getenv", "uname", "getlogin"),
+    *("getppid", "times", "getloadavg", "cpu_count"),
 )
 _REFUSED: tuple[tuple[ModuleType, tuple[str, ...], str], ...] = (
     (time, _CLOCKS, "self.now"),

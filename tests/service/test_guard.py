@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bankrmi.service.calls import Raised
+from bankrmi.replication.record import unpacked
+from bankrmi.robustness.services.by_itself import ServiceByItself
+from bankrmi.robustness.services.outcomes import outcome_told
+from bankrmi.service import ServedServices, Service, Uses, described, update
+from bankrmi.service.calls import Called, Raised
 from tests.service import clocks
 from tests.service.clocks import WAYS, Clocks
 from tests.service.copies import Copy
@@ -52,6 +56,30 @@ def test_what_looks_at_no_clock_goes_on_as_ever(copy: Copy) -> None:
         True,
         True,
     ]
+
+
+class Asks(Service):
+    """It has another service look, whose module is another one."""
+
+    clocks = Uses(Clocks)
+
+    @update
+    def look(self, way: str) -> str:
+        return self.clocks.look(way)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_another_service_is_refused_the_same_and_whoever_judges_comes_to_that(
+    tmp_path: Path, way: str
+) -> None:
+    services = ServedServices(described(Asks), {"clocks": described(Clocks)})
+    copy = Copy(tmp_path / "bank.db", services)
+    record = copy.decide("look", way)
+    told = outcome_told(unpacked(record.outcomes)[0])
+    copy.journal.close(writes=False)
+    assert f"clocks.py, line {WAYS[way].__code__.co_firstlineno}: {way} differs" in told.words
+    call = Called("look", [way], {})
+    assert ServiceByItself(services).update(call, (1, ("s", 1)), told).raised == told.raised == "Undetermined"
 
 
 def test_afterwards_all_is_as_it_was(copy: Copy) -> None:

@@ -19,7 +19,7 @@ from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.plain_runs import OURS, all_rows, came_of, made_plain, rows_of_attributes
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method
-from bankrmi.service.guard import watched
+from bankrmi.service.guard import watched, within
 from bankrmi.service.served_services import ServedServices, plain_name
 from bankrmi.service.tables import Doing, ServiceTables
 from bankrmi.service.using import Uses
@@ -121,7 +121,8 @@ class ServicesTogether:
             self._database.execute(f"SAVEPOINT s{depth}")
         self._goes_on.append(service)
         try:
-            with self._at(service, Doing.UPDATE if method.is_update else Doing.QUERY):
+            doing = Doing.UPDATE if method.is_update else Doing.QUERY
+            with within(one.kind.__module__), self._at(service, doing):
                 function = getattr(self._objects[service], name)
                 return method.returned(method.result(function(*made_args, **made_kwargs)))
         except BaseException:

@@ -11,16 +11,17 @@ from typing import Any
 
 from bankrmi.bank.operations import Receipt
 from bankrmi.client.bank_client import BankClient
+from bankrmi.client.methods_by_name import MethodsByName
 from bankrmi.client.service_requests import CallsOf
 from bankrmi.config import Configuration
 from bankrmi.errors import Refused
-from bankrmi.service.declaring import Description
+from bankrmi.service.declaring import Description, Method
 
-__all__ = ["AccountClient", "only_one"]
+__all__ = ["AccountByName", "AccountClient", "only_one"]
 
 
-class AccountClient(BankClient):
-    """Made by `connect`; a context manager; usable from several threads."""
+class AccountByName(MethodsByName):
+    """What a client of the bank has beside its own methods, before which it stands: those by their names."""
 
     def __init__(
         self,
@@ -31,33 +32,19 @@ class AccountClient(BankClient):
         on_waiting: Callable[[], None] | None = None,
         service: str | None = None,  # noqa: ARG002 - there is one
     ) -> None:
-        super().__init__(configuration, timeout=timeout, on_waiting=on_waiting)
+        super().__init__(configuration, timeout=timeout, on_waiting=on_waiting)  # type: ignore[call-arg]  # The bank's.
         self._calls = CallsOf(description)
 
-    def __repr__(self) -> str:
-        return f"<client of the service {self._calls.name}>"
-
-    def update(
-        self,
-        method: str,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        request_id: str | None = None,
+    def _called(
+        self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], request_id: str | None
     ) -> Any:
-        """Call a method that changes the state.
+        given, named = method.bound(args, kwargs)
+        chosen = {"request_id": request_id} if method.is_update else {}
+        return getattr(self, method.name)(*given, **named, **chosen)
 
-        A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
-        """
-        found = self._calls.marked(method, is_update=True)
-        given, named = found.bound(args, kwargs or {})
-        return getattr(self, found.name)(*given, **named, request_id=request_id)
 
-    def query(self, method: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Call a method that changes nothing."""
-        found = self._calls.marked(method, is_update=False)
-        given, named = found.bound(args, kwargs or {})
-        return getattr(self, found.name)(*given, **named)
+class AccountClient(AccountByName, BankClient):
+    """Made by `connect`; a context manager; usable from several threads."""
 
     def outcome(self, request_id: str) -> Any:
         """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived.

@@ -7,14 +7,13 @@ from functools import wraps
 from typing import Any
 
 from bankrmi.client.loop_client import LoopClient
+from bankrmi.client.methods_by_name import MethodsByName
 from bankrmi.client.requests import Request, asked_status
 from bankrmi.client.service_requests import (
     CallsOf,
     asked,
     asked_outcome_of_call,
     declared_error,
-    queried,
-    updated,
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import ServiceError
@@ -23,8 +22,10 @@ from bankrmi.service.declaring import Description, Method
 __all__ = ["AsyncServiceClient", "WholeAnswers"]
 
 
-class AsyncServiceClient(LoopClient):
+class AsyncServiceClient(MethodsByName, LoopClient):
     """Made by `bankrmi.aio.connect`; an async context manager. Each method of the class is to be awaited."""
+
+    _kind = "asyncio client"
 
     def __init__(
         self,
@@ -46,41 +47,21 @@ class AsyncServiceClient(LoopClient):
 
         @wraps(method.function)
         async def call(*args: Any, **kwargs: Any) -> Any:
-            return await self._done(asked(method, args, kwargs), [method])
+            return await self._called(method, args, kwargs, None)
 
         return call
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._calls.methods})
 
-    def __repr__(self) -> str:
-        return f"<asyncio client of the service {self._calls.name}>"
-
-    async def update(
-        self,
-        method: str,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        request_id: str | None = None,
-    ) -> Any:
-        """Call a method that changes the state.
-
-        A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
-        """
-        found = self._calls.marked(method, is_update=True)
-        return await self._done(updated(found, args, kwargs or {}, request_id), [found])
-
-    async def query(
-        self, method: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Call a method that changes nothing."""
-        found = self._calls.marked(method, is_update=False)
-        return await self._done(queried(found, args, kwargs or {}), [found])
-
     async def outcome(self, request_id: str) -> Any:
         """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived."""
         return await self._done(asked_outcome_of_call(request_id), self._calls.methods.values())
+
+    async def _called(
+        self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], request_id: str | None
+    ) -> Any:
+        return await self._done(asked(method, args, kwargs, request_id), [method])
 
     async def _done(self, request: Request, methods: Iterable[Method]) -> Any:
         try:

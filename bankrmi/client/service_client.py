@@ -13,14 +13,13 @@ from functools import wraps
 from typing import Any
 
 from bankrmi.client.blocking_client import BlockingClient
+from bankrmi.client.methods_by_name import MethodsByName
 from bankrmi.client.requests import Request, asked_status
 from bankrmi.client.service_requests import (
     CallsOf,
     asked,
     asked_outcome_of_call,
     declared_error,
-    queried,
-    updated,
 )
 from bankrmi.config import Configuration
 from bankrmi.errors import ServiceError
@@ -45,7 +44,7 @@ class AnyServiceClient(BlockingClient):
         return status
 
 
-class ServiceClient(AnyServiceClient):
+class ServiceClient(MethodsByName, AnyServiceClient):
     """Made by `connect`; a context manager; usable from several threads."""
 
     def __init__(
@@ -68,39 +67,21 @@ class ServiceClient(AnyServiceClient):
 
         @wraps(method.function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._done(asked(method, args, kwargs), [method])
+            return self._called(method, args, kwargs, None)
 
         return call
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._calls.methods})
 
-    def __repr__(self) -> str:
-        return f"<client of the service {self._calls.name}>"
-
-    def update(
-        self,
-        method: str,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        request_id: str | None = None,
-    ) -> Any:
-        """Call a method that changes the state.
-
-        A `request_id` of one's own ("SESSION:SEQ") makes it safe to repeat the whole call: it is done once.
-        """
-        found = self._calls.marked(method, is_update=True)
-        return self._done(updated(found, args, kwargs or {}, request_id), [found])
-
-    def query(self, method: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Call a method that changes nothing."""
-        found = self._calls.marked(method, is_update=False)
-        return self._done(queried(found, args, kwargs or {}), [found])
-
     def outcome(self, request_id: str) -> Any:
         """Return, or raise, what came of an update, for good; `Cancelled` if it never arrived."""
         return self._done(asked_outcome_of_call(request_id), self._calls.methods.values())
+
+    def _called(
+        self, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], request_id: str | None
+    ) -> Any:
+        return self._done(asked(method, args, kwargs, request_id), [method])
 
     def _done(self, request: Request, methods: Iterable[Method]) -> Any:
         try:

@@ -25,8 +25,6 @@ __all__ = [
     "asked",
     "asked_outcome_of_call",
     "declared_error",
-    "queried",
-    "updated",
 ]
 
 CALL_BYTES = 256 << 10
@@ -56,12 +54,17 @@ class CallsOf:
         return method
 
 
-def asked(method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Request:
-    """Return the request of a call; one that changes the state gets a request id of the client's."""
-    return updated(method, args, kwargs, None) if method.is_update else queried(method, args, kwargs)
+def asked(
+    method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], request_id: str | None = None
+) -> Request:
+    """Return the request of a call; one that changes the state gets a request id of the client's, unless it
+    has one."""
+    if method.is_update:
+        return _updated(method, args, kwargs, request_id)
+    return _queried(method, args, kwargs)
 
 
-def updated(
+def _updated(
     method: Method, args: Sequence[Any], kwargs: Mapping[str, Any], request_id: str | None
 ) -> Request:
     """Return the request of a call that changes the state."""
@@ -76,7 +79,7 @@ def updated(
     )
 
 
-def queried(method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Request:
+def _queried(method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Request:
     """Return the request of a call that changes nothing."""
     return Request(
         method="query",

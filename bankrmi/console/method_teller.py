@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bankrmi.client.async_service_client import WholeAnswers
-from bankrmi.client.service_requests import queried, updated
+from bankrmi.client.service_requests import asked
 from bankrmi.config import Configuration
 from bankrmi.console.feed import Telling
 from bankrmi.console.method_forms import forms_of, read_form
@@ -161,10 +161,7 @@ class MethodTeller(Teller):
     ) -> dict[str, Any]:
         args, kwargs = arguments
         method = called.method
-        if method.is_update:
-            request = updated(method, args, kwargs, request_id)
-        else:
-            request = queried(method, args, kwargs)
+        request = asked(method, args, kwargs, request_id)
         call = {
             "client": by,
             "request_id": request_id if method.is_update else None,

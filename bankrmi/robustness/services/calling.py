@@ -26,7 +26,7 @@ from typing import Any
 from bankrmi import config
 from bankrmi.client.async_service_client import WholeAnswers
 from bankrmi.client.requests import Request
-from bankrmi.client.service_requests import asked_outcome_of_call, declared_error, queried, updated
+from bankrmi.client.service_requests import asked, asked_outcome_of_call, declared_error
 from bankrmi.errors import BankError, ServiceError, Unsettled
 from bankrmi.replication.sessions import new_session
 from bankrmi.robustness.chaos.ordered_clients import (
@@ -131,7 +131,7 @@ class _Caller:
 
     async def _ask(self, wanted: WantedCall) -> tuple[Any, Exception | None]:
         service, method = self._clients.found(wanted)
-        request = queried(method, wanted.called.args, wanted.called.kwargs)
+        request = asked(method, wanted.called.args, wanted.called.kwargs)
         return await self._told(self._name, QUERY, None, wanted, service, request)
 
     async def _change(self, wanted: WantedCall, stop: asyncio.Event) -> tuple[Any, Exception | None]:
@@ -155,7 +155,7 @@ class _Caller:
 
     async def _send(self, wanted: WantedCall, request_id: str) -> tuple[Any, Exception | None]:
         service, method = self._clients.found(wanted)
-        request = updated(method, wanted.called.args, wanted.called.kwargs, request_id)
+        request = asked(method, wanted.called.args, wanted.called.kwargs, request_id)
         return await self._told(self._name, UPDATE, request_id, wanted, service, request)
 
     async def _settle(self, request_id: str) -> tuple[Any, Exception | None]:

@@ -142,6 +142,26 @@ def class_plan(
         asked = [*written] or [*(one.name for one in known), *_other_rows(several=several)]
     else:
         asked = list(rows)
+    found, others = _told_apart(asked, services, skipped, several=several)
+    return ClassPlan(
+        serves=", ".join(named.values()),
+        services=dict(named),
+        folder=folder,
+        rows=tuple(row for row in found if _method_of(row) not in skipped),
+        other_rows=others,
+        methods=methods,
+        rounds=rounds,
+        seconds=seconds,
+        servers=servers,
+        failovers=failovers,
+        skipped={name: why for name, why in skipped.items() if name in map(_method_of, found)},
+    )
+
+
+def _told_apart(
+    asked: Sequence[str], services: ServedServices, skipped: Mapping[str, str], *, several: bool
+) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Return the rows that are a method under one kind of load; and the others, each with its parts."""
     others: dict[str, dict[str, None]] = {}
     found: dict[str, None] = {}
     for name in asked:
@@ -151,21 +171,11 @@ def class_plan(
             others.setdefault(row, {}).update(dict.fromkeys([checked] if checked else CLASS_ROWS[row].usual))
         else:
             found |= dict.fromkeys(_rows_of(services, name, several=several))
-    return ClassPlan(
-        serves=", ".join(named.values()),
-        services=dict(named),
-        folder=folder,
-        rows=tuple(row for row in found if row.rsplit(":", 1)[0] not in skipped),
-        other_rows={name: tuple(parts) for name, parts in others.items()},
-        methods=methods,
-        rounds=rounds,
-        seconds=seconds,
-        servers=servers,
-        failovers=failovers,
-        skipped={
-            name: why for name, why in skipped.items() if any(row.rsplit(":", 1)[0] == name for row in found)
-        },
-    )
+    return list(found), {name: tuple(parts) for name, parts in others.items()}
+
+
+def _method_of(row: str) -> str:
+    return row.rsplit(":", 1)[0]
 
 
 def _other_rows(*, several: bool) -> list[str]:

@@ -30,6 +30,7 @@ from pydantic import (
 __all__ = [
     "FORMAT",
     "KINDS",
+    "NAME_AT_MOST",
     "SENTENCES_AT_MOST",
     "AnyEvent",
     "CallEvent",
@@ -73,7 +74,8 @@ Micros = Annotated[int | float, Field(ge=0, le=1e13)]
 Milliseconds = Annotated[int | float, Field(ge=0, le=1e10)]
 Count = Annotated[int, Field(ge=0, le=1 << 62)]
 Number = Annotated[int, Field(ge=-(1 << 62), le=1 << 62)]
-Name = Annotated[str, StringConstraints(max_length=120)]
+NAME_AT_MOST = 120
+Name = Annotated[str, StringConstraints(max_length=NAME_AT_MOST)]
 Sentence = Annotated[str, StringConstraints(max_length=4_000)]
 Names = Annotated[list[Name], Field(max_length=_SERVERS)]
 SENTENCES_AT_MOST = 1_000

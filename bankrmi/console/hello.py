@@ -6,17 +6,15 @@ from typing import Literal
 
 import bankrmi
 from bankrmi.config import Configuration
-from bankrmi.console.events import FORMAT, HelloEvent
+from bankrmi.console.events import FORMAT, NAME_AT_MOST, HelloEvent
 
 __all__ = ["hello_of"]
-
-_TARGET_AT_MOST = 120
-"""What an event takes; the name of a module can be longer."""
 
 
 def hello_of(configuration: Configuration, *, told_by: Literal["console", "record"], t: float) -> HelloEvent:
     """Return what is told first of a bank, or of the services of a pair."""
-    services = {name: target[:_TARGET_AT_MOST] for name, target in configuration.services.items()}
+    # The name of a module may be longer than what an event takes.
+    services = {name: target[:NAME_AT_MOST] for name, target in configuration.services.items()}
     return HelloEvent(
         t=t,
         format=FORMAT,

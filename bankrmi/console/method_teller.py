@@ -14,6 +14,7 @@ from typing import Any
 from bankrmi.client.async_service_client import WholeAnswers
 from bankrmi.client.service_requests import asked
 from bankrmi.config import Configuration
+from bankrmi.console.events import NAME_AT_MOST
 from bankrmi.console.feed import Telling
 from bankrmi.console.method_forms import forms_of, read_form
 from bankrmi.console.teller import YOU, Teller, new_request_id, request_id_of
@@ -34,8 +35,6 @@ TOLD_AT_MOST = 300
 """Of one that everybody is told of."""
 SHARE_AT_MOST = 100
 _WRITTEN_AT_MOST = 2000
-_NAMED_AT_MOST = 120
-"""Of the names of a service and its method, as an event takes them."""
 
 _Arguments = tuple[list[Any], dict[str, Any]]
 
@@ -165,7 +164,7 @@ class MethodTeller(Teller):
         call = {
             "client": by,
             "request_id": request_id if method.is_update else None,
-            "what": called.name[:_NAMED_AT_MOST],
+            "what": called.name[:NAME_AT_MOST],
             "call": foreign(call_in_words(Called(called.name, args, kwargs)), TOLD_AT_MOST),
             "again": again,
         }

@@ -14,6 +14,7 @@ from time import perf_counter
 import bankrmi.aio
 from bankrmi.client.async_service_client import AsyncServiceClient
 from bankrmi.config import Configuration
+from bankrmi.console.events import NAME_AT_MOST
 from bankrmi.console.feed import Telling
 from bankrmi.console.periods import PERIOD_S, UNUSUAL, Period
 from bankrmi.console.silences import Silences
@@ -32,8 +33,6 @@ TOLD_AT_MOST = 4
 """Single calls of one period."""
 SLOW_US = 20_000
 """What is faster is no news, however slow the others were not."""
-_NAMED_AT_MOST = 120
-"""Of the names of a service and its method, as an event takes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ def of_class(configuration: Configuration, written: str) -> LookUps:
     return LookUps(
         ask=lambda: client.query(called.method.name, args, kwargs),
         close=client.close,
-        told={"what": called.name[:_NAMED_AT_MOST], "call": words},
+        told={"what": called.name[:NAME_AT_MOST], "call": words},
     )
 
 

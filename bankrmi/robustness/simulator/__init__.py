@@ -31,6 +31,7 @@ production's; the network, clocks, disks and the life of processes are simulated
     steward       adds, removes, moves and replaces servers while everything else goes on
     rollout       puts new code on the machines, one after the other, where there are releases of it
     bank_mover    moves the bank to a database, and takes that back, at badly timed moments
+    operator_command  the commands by which it does that, step by step
     pretend_database  what it moves to
     exporting     exports all accounts now and then
     workload      what clients ask for

@@ -14,7 +14,7 @@ Rule 2: a bank that has opened in the database is used by nobody there. Some tim
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from bankrmi.backup.fetching import PieceAnswer, piece_answer, records_in
@@ -26,25 +26,27 @@ from bankrmi.replication.events import Event, RetireAsked, ViewRead
 from bankrmi.replication.fields import position
 from bankrmi.replication.record import Position, Record, follows
 from bankrmi.replication.view import View
-from bankrmi.rmi.turn import Line
+from bankrmi.robustness.simulator.operator_command import (
+    NAME,
+    Answered,
+    AskedProcess,
+    CommandStep,
+    CommandSteps,
+    HeardReply,
+    OperatorCommand,
+    ServerQuestion,
+)
 from bankrmi.robustness.simulator.pretend_database import PretendDatabase, PretendRow
 from bankrmi.robustness.simulator.server import SimulatedServer
 from bankrmi.robustness.simulator.whole_cluster import WholeCluster
 
 __all__ = ["BankMover"]
 
-NAME = "operator"
 WORLDS = 0.2
 """In how many of them the bank is moved."""
 THERE = "a database"
 EVERY_MS = (300, 1_000, 4_000)
 """How often somebody begins something."""
-THINKS_MS = (0, 0, 0, 0, 0, 1, 20, 200, 5_000)
-"""How long a command stands still between two steps."""
-PATIENCES_MS = (60.0, 400.0, 2_500.0)
-"""After so long without an answer a command gives up; what comes then is heard by nobody."""
-ENDS = 0.02
-"""Of the steps: after how many a command is killed."""
 AT_ONCE = 3
 CANCELS = 0.35
 ASKS_WHOEVER_LEADS = 0.3
@@ -53,11 +55,6 @@ LOOKS = 12
 LOOK_MS = 40.0
 STAYS_OPEN_MS = (100, 800, 4_000)
 AGAIN_MS = 60.0
-
-_Step = Callable[[Callable[[object], None]], None]
-"""Begins what a command waits for, and hands what comes of it over."""
-_Steps = Generator[_Step, object, None]
-_Answer = Generator[_Step, object, Any]
 
 
 class BankMover:
@@ -71,7 +68,7 @@ class BankMover:
         self.moves = moves and not cluster.under_load
         self._every_ms = min(EVERY_MS) if cluster.workload.leaves else self._chance.choice(EVERY_MS)
         self._database = PretendDatabase()
-        self._commands: list[_Command] = []
+        self._commands: list[OperatorCommand] = []
         self._numbers = 0
         self._takes_back = self._ends = False
         self.opened = 0
@@ -111,7 +108,7 @@ class BankMover:
         if view is not None and view.retired_for is not None:
             for server in self._leading():
                 seen = (view.history, view.epoch)
-                server.take(RetireAsked(_Heard(lambda _: None), None, NAME, seen))
+                server.take(RetireAsked(HeardReply(lambda _: None), None, NAME, seen))
         self._world.after(AGAIN_MS, self._reinstate_by_word)
 
     def _leading(self) -> list[SimulatedServer]:
@@ -134,9 +131,11 @@ class BankMover:
             self._world.note(NAME, "takes the move back by his word")
             self.give_up()
         elif self._chance.random() < CANCELS:
-            self._commands.append(_Command(self, f"{attempt}, to cancel", self._cancel()))
+            self._commands.append(
+                OperatorCommand(self._world, self._chance, f"{attempt}, to cancel", self._cancel())
+            )
         else:
-            self._commands.append(_Command(self, attempt, self._move(attempt)))
+            self._commands.append(OperatorCommand(self._world, self._chance, attempt, self._move(attempt)))
 
     def _is_stuck(self) -> bool:
         """Whether no command goes on with what is there: another history, or nothing where all is retired."""
@@ -147,7 +146,7 @@ class BankMover:
 
     # -- to the database -------------------------------------------------------------------------
 
-    def _move(self, attempt: str) -> _Steps:
+    def _move(self, attempt: str) -> CommandSteps:
         view = yield from self._view()
         row = self._database.row
         if row is None and view.retired_for is not None:
@@ -166,7 +165,7 @@ class BankMover:
             yield from self._retire(view)
         yield from self._bring_the_rest(attempt)
 
-    def _goes_on(self, attempt: str, view: View) -> _Answer:
+    def _goes_on(self, attempt: str, view: View) -> Answered:
         """Go on with what an earlier try has brought, if the servers' journal goes on from there."""
         row = self._database.row
         if row is None or row.attempt is None:
@@ -180,7 +179,7 @@ class BankMover:
         self._cluster.stays()
         return True
 
-    def _bring_all(self, attempt: str, view: View) -> _Answer:
+    def _bring_all(self, attempt: str, view: View) -> Answered:
         server = self._whom_to_ask(view)
         anew = self._database.begin(attempt)
         state = self._answer(server, (yield from self._asked(server, "backup_state", None)))
@@ -196,7 +195,7 @@ class BankMover:
         self._database.commit(brought)
         self._cluster.stays()
 
-    def _keep_up(self, attempt: str, view: View) -> _Answer:
+    def _keep_up(self, attempt: str, view: View) -> Answered:
         at = self._at(attempt)
         server = self._whom_to_ask(view)
         state = yield from self._asked(server, "backup_state", at.action_id)
@@ -205,7 +204,7 @@ class BankMover:
         yield from self._records(server, at, now.acknowledged, more)
         self._database.bring_more(attempt, more, opens=False)
 
-    def _retire(self, view: View) -> _Answer:
+    def _retire(self, view: View) -> Answered:
         """Have the view say it; if nobody knows whether it does, look."""
         reply = yield self._order(self._whom_to_ask(view), THERE, None)
         if not isinstance(reply, Handed):
@@ -213,7 +212,7 @@ class BankMover:
             if view.retired_for != THERE:
                 raise OperationFailed("they are not retired")
 
-    def _bring_the_rest(self, attempt: str) -> _Answer:
+    def _bring_the_rest(self, attempt: str) -> Answered:
         at = self._at(attempt)
         seen = yield from self._view()
         if seen.retired_for is None:
@@ -227,7 +226,9 @@ class BankMover:
             yield self._look_again
         raise OperationFailed("nobody leads as one that is retired")
 
-    def _bring_frozen(self, attempt: str, server: _Asked, state: Any, at: Position, seen: View) -> _Answer:
+    def _bring_frozen(
+        self, attempt: str, server: AskedProcess, state: Any, at: Position, seen: View
+    ) -> Answered:
         tip = self._since(server, state, at).tip
         rest: list[Record] = []
         now = yield from self._records(server, at, tip.action_id, rest)
@@ -249,7 +250,7 @@ class BankMover:
 
     # -- and not after all -----------------------------------------------------------------------
 
-    def _cancel(self) -> _Steps:
+    def _cancel(self) -> CommandSteps:
         seen = yield from self._view()
         yield self._think
         row = self._database.row
@@ -278,19 +279,7 @@ class BankMover:
     def _look_again(self, done: Callable[[object], None]) -> None:
         self._world.after(LOOK_MS, lambda: done(None))
 
-    def think_ms(self) -> float:
-        """Draw how long a command stands still before its next step."""
-        return self._chance.choice(THINKS_MS) * self._chance.random()
-
-    def patience_ms(self) -> float:
-        """Draw how long a command waits for an answer."""
-        return self._chance.choice(PATIENCES_MS)
-
-    def is_killed(self) -> bool:
-        """Draw whether a command is."""
-        return self._chance.random() < ENDS
-
-    def _view(self) -> _Answer:
+    def _view(self) -> Answered:
         def ask(done: Callable[[object], None]) -> None:
             self._cluster.witness.read(NAME, done)
 
@@ -299,31 +288,31 @@ class BankMover:
             raise Unreached("the witness does not answer, or holds no view")
         return event.view
 
-    def _whom_to_ask(self, view: View) -> _Asked:
+    def _whom_to_ask(self, view: View) -> AskedProcess:
         servers, leading = self._cluster.servers, self._leading()
         server = servers[view.primary]
         if leading and self._chance.random() < ASKS_WHOEVER_LEADS:
             server = self._chance.choice(leading)
-        return _Asked(server)
+        return AskedProcess(server)
 
-    def _asked(self, server: _Asked, method: str, argument: object) -> _Answer:
+    def _asked(self, server: AskedProcess, method: str, argument: object) -> Answered:
         def ask(done: Callable[[object], None]) -> None:
-            call = _Question(self._cluster, server, method, argument, done)
+            call = ServerQuestion(self._cluster, server, method, argument, done)
             self._world.send(NAME, server.name, method, call.arrives)
 
         return (yield ask)
 
-    def _answer(self, server: _Asked, answer: Any) -> Any:
+    def _answer(self, server: AskedProcess, answer: Any) -> Any:
         if isinstance(answer, dict):
             return answer
         raise answer if isinstance(answer, BankError) else Unreached(f"{server.name} does not answer")
 
-    def _since(self, server: _Asked, state: Any, at: Position) -> PieceAnswer:
+    def _since(self, server: AskedProcess, state: Any, at: Position) -> PieceAnswer:
         if position(self._answer(server, state)["since"]) != at:
             raise OperationFailed("it holds another history than what was copied")
         return piece_answer(state)
 
-    def _records(self, server: _Asked, at: Position, goal: int, into: list[Record]) -> _Answer:
+    def _records(self, server: AskedProcess, at: Position, goal: int, into: list[Record]) -> Answered:
         """Take the records up to the goal; return what the last answer said, None if none was needed."""
         now = None
         for _ in range(LOOKS + goal):
@@ -346,12 +335,14 @@ class BankMover:
             raise OperationFailed("another one works on the bank: only one can")
         return row.through
 
-    def _order(self, server: _Asked, retired_for: str | None, seen: tuple[str, int] | None) -> _Step:
+    def _order(
+        self, server: AskedProcess, retired_for: str | None, seen: tuple[str, int] | None
+    ) -> CommandStep:
         def order(done: Callable[[object], None]) -> None:
             def heard(reply: Reply) -> None:
                 self._world.send(server.name, NAME, reply, lambda: done(reply))
 
-            asked = RetireAsked(_Heard(heard), retired_for, NAME, seen)
+            asked = RetireAsked(HeardReply(heard), retired_for, NAME, seen)
             taken = False
 
             def arrives() -> None:
@@ -364,136 +355,3 @@ class BankMover:
             self._world.send(NAME, server.name, what, arrives)
 
         return order
-
-    @property
-    def world(self) -> Any:
-        """Time, chance and the network."""
-        return self._world
-
-
-class _Asked:
-    """A process of a server that is asked; who comes after it is another one."""
-
-    def __init__(self, server: SimulatedServer) -> None:
-        self.name = server.name
-        self._server = server
-        self._boot = server.boot
-
-    @property
-    def is_there(self) -> bool:
-        return self._server.boot == self._boot and self._server.process is not None
-
-    @property
-    def process(self) -> Any:
-        return self._server.process
-
-    def take(self, event: Event) -> None:
-        self._server.take(event)
-
-
-class _Heard:
-    """Where the answer to an order goes."""
-
-    __slots__ = ("reply",)
-
-    def __init__(self, reply: Callable[[Reply], None]) -> None:
-        self.reply = reply
-
-
-class _Question:
-    """A question to a server (see `rmi.Call`)."""
-
-    def __init__(
-        self,
-        cluster: WholeCluster,
-        server: _Asked,
-        method: str,
-        argument: object,
-        done: Callable[[object], None],
-    ) -> None:
-        self.method = method
-        self.args: Sequence[object] = (argument,)
-        self.kwargs: dict[str, object] = {}
-        self._cluster = cluster
-        self._server = server
-        self._done = done
-        self._was_asked = False
-
-    def arrives(self) -> None:
-        """It is there, for the process that it was meant for."""
-        if self._server.is_there:
-            cost_ms = self._cluster.work.page_of_accounts_ms()
-            self._server.process.called(NAME, Line.OURS, cost_ms, self._ask)
-
-    def _ask(self) -> None:
-        if self._was_asked or not self._server.is_there:
-            return  # A connection does not deliver it once more.
-        self._was_asked = True
-        try:
-            self._server.process.backups.ask(self)
-        except BankError as error:
-            self._back(error, str(error))
-
-    def answer(self, value: Any) -> None:
-        """It leaves: what it gives of the journal was acknowledged."""
-        if self.method == "backup_records":
-            records = records_in(value, Position(*self.args[0]))  # type: ignore[misc]  # As it was asked.
-            if records:
-                self._cluster.shown(self._server.name, records[-1].action_id)
-        now = piece_answer(value)
-        retired = ", retired" if now.retired_for is not None else ""
-        self._back(
-            value, f"{self.method}: {now.acknowledged} of {now.tip.action_id} in epoch {now.epoch}{retired}"
-        )
-
-    def _back(self, value: object, words: str) -> None:
-        self._cluster.world.send(self._server.name, NAME, words, lambda: self._done(value))
-
-
-class _Command:
-    """One command, step by step; over when it has ended, whatever answers come then."""
-
-    def __init__(self, mover: BankMover, name: str, steps: _Steps) -> None:
-        self._mover = mover
-        self._world = mover.world
-        self._name = name
-        self._steps = steps
-        self._number = 0
-        self.over = False
-        self._world.note(NAME, "begins", name)
-        self._go_on(None)
-
-    def kill(self) -> None:
-        """End it where it is."""
-        if not self.over:
-            self.over = True
-            self._steps.close()
-            self._world.note(NAME, "ends", self._name)
-
-    def _go_on(self, answer: object) -> None:
-        if self.over:
-            return
-        if self._mover.is_killed():
-            self.kill()
-            return
-        try:
-            step = self._steps.send(answer)
-        except StopIteration:
-            self.over = True
-            return
-        except BankError as error:
-            self.over = True
-            self._world.note(NAME, f"{self._name} fails:", str(error))
-            return
-        self._number += 1
-        number = self._number
-        waiting = True
-
-        def once(value: object) -> None:
-            nonlocal waiting
-            if waiting and self._number == number:
-                waiting = False
-                self._world.after(self._mover.think_ms(), lambda: self._go_on(value))
-
-        self._world.after(self._mover.patience_ms(), lambda: once(None))
-        step(once)

@@ -42,7 +42,7 @@ from tests.system.copies import Copy, read_copy
 from tests.system.ports import own_addresses
 from tests.warm import Process
 
-__all__ = ["AS_SHIPPED", "LEDGER", "NAMESERVER", "Cluster"]
+__all__ = ["AS_SHIPPED", "LEDGER", "NAMESERVER", "PATIENT", "Cluster"]
 
 NAMESERVER = "nameserver"
 LEDGER = {1: 100, 2: 200, 3: 450, 4: 1_000, 5: 200, 6: 0, 7: 70, 8: 80, 9: 90, 10: 1_000_000}
@@ -51,7 +51,7 @@ LEDGER = {1: 100, 2: 200, 3: 450, 4: 1_000, 5: 200, 6: 0, 7: 70, 8: 80, 9: 90, 1
 AS_SHIPPED: Mapping[str, Any] = {"lease_ms": 1_000, "checkpoint_timeout_ms": 500}
 """For tests of what comes of silence, which would have to wait."""
 
-_PATIENT = {"lease_ms": 4_000, "checkpoint_timeout_ms": 2_000}
+PATIENT: Mapping[str, Any] = {"lease_ms": 4_000, "checkpoint_timeout_ms": 2_000}
 """Of a bank whose test says nothing of time: a standby that a busy machine keeps silent for half a second
 would be left behind, and nobody would take over when its primary is killed in the next moment."""
 
@@ -83,7 +83,7 @@ class Cluster:
         self.ledger = dict(ledger)
         self.servers = tuple(f"s{number}" for number in range(1, servers + 1))
         self.configuration: Configuration
-        self._settings = settings if _PATIENT.keys() & settings.keys() else _PATIENT | settings
+        self._settings = settings if PATIENT.keys() & settings.keys() else {**PATIENT, **settings}
         self._processes: dict[str, Process] = {}
         self._ready: dict[str, int] = {}
         self._open = ExitStack()

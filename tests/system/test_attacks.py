@@ -144,13 +144,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     shutil.copytree(folder, directory / "expired")
     for role, name in (("client", "teller"), ("server", "s2"), ("operator", "anna")):
         made.issue(directory / "expired", role, name, made.between(-9, -1))
-    # The view is looked at, and the machine may be busy: nobody is left behind for half a second of that.
-    with Cluster(
-        directory,
-        certificates={"folder": "certificates"},
-        lease_ms=4_000,
-        checkpoint_timeout_ms=2_000,
-    ) as cluster:
+    with Cluster(directory, certificates={"folder": "certificates"}) as cluster:
         cluster.start_all()
         cluster.wait_until_in_sync()
         yield cluster

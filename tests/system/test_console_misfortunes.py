@@ -72,9 +72,7 @@ class Broken(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broken]:
-    # Who is killed here is followed by the other one: on a busy machine, too, that one is in sync until then.
-    patient = {"checkpoint_timeout_ms": 2_000, "lease_ms": 4_000}
-    with shown(tmp_path_factory.mktemp("broken"), "--relays", **patient) as (cluster, up, page):
+    with shown(tmp_path_factory.mktemp("broken"), "--relays") as (cluster, up, page):
         yield Broken(cluster, up, page)
 
 

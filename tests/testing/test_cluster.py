@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ import bankrmi.testing
 from bankrmi.errors import ConfigurationError
 from bankrmi.testing import ServiceCluster, StartCluster, cluster
 from bankrmi.testing.served import import_path, served_as
+from tests.system.cluster import PATIENT
 from tests.testing.stock import OutOfStock, Stock
 from warehouse import Points, Purchases, Shelf
 
@@ -23,8 +23,6 @@ __all__ = ["cluster"]
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
-PATIENT: dict[str, Any] = {"lease_ms": 4_000, "checkpoint_timeout_ms": 2_000}
-"""On a busy machine, too, a standby is in sync in the moment in which its primary is killed."""
 
 
 def test_what_is_acknowledged_outlives_whatever_is_done(cluster: StartCluster) -> None:

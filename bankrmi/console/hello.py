@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import bankrmi
 from bankrmi.config import Configuration
 from bankrmi.console.events import FORMAT, NAME_AT_MOST, HelloEvent
 
-__all__ = ["hello_of"]
+__all__ = ["hello_of", "told_services"]
 
 
 def hello_of(configuration: Configuration, *, told_by: Literal["console", "record"], t: float) -> HelloEvent:
     """Return what is told first of a bank, or of the services of a pair."""
-    # The name of a module may be longer than what an event takes.
-    services = {name: target[:NAME_AT_MOST] for name, target in configuration.services.items()}
+    services = told_services(configuration.services)
     return HelloEvent(
         t=t,
         format=FORMAT,
@@ -26,3 +26,8 @@ def hello_of(configuration: Configuration, *, told_by: Literal["console", "recor
         keeper="witness" if configuration.etcd is None else "etcd",
         told_by=told_by,
     )
+
+
+def told_services(services: Mapping[str, str]) -> dict[str, str]:
+    """Return classes by their services as an event takes them: the name of a module may be longer."""
+    return {name: target[:NAME_AT_MOST] for name, target in services.items()}

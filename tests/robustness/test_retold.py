@@ -194,6 +194,14 @@ def test_processes_are_told_as_states_and_who_stands_still_keeps_his_role() -> N
     assert connected[5] == [["s2"], ["s1"]]
 
 
+def test_all_services_are_named_however_long_the_names_of_their_modules_are() -> None:
+    long = ".".join(["a_package"] * 20)
+    services = (("shelf", f"{long}:Shelf"), ("orders", "shop:Orders"))
+    [hello] = of(events_of(no_run(services=services)), HelloEvent)
+    assert (hello.service, hello.serves) == ("shelf", long[:120])
+    assert hello.services == {"shelf": long[:120], "orders": "shop:Orders"}
+
+
 def test_views_and_members_of_etcd_are_told_too() -> None:
     def view(epoch: int, primary: str, at_ms: int) -> View:
         return View(

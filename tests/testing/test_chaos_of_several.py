@@ -86,7 +86,7 @@ def test_services_are_broken_and_judged_together(
     assert re.search(r"  shelf\.put: \d+ returned", done.stderr)
     hello = read_recording(folder / "run" / "recording.jsonl.gz").hello
     assert isinstance(hello, HelloEvent)
-    assert (hello.service, hello.serves) == ("shelf", "warehouse:Shelf")
+    assert (hello.service, hello.serves, hello.services) == ("shelf", "warehouse:Shelf", SERVES)
     assert json.loads((folder / "run" / "run.json").read_text())["services"] == SERVES
     _sessions_go_on_from_one_service_to_another(folder)
     monkeypatch.chdir(folder)

@@ -26,6 +26,7 @@ from bankrmi.console.events import (
     SilenceEvent,
     event_of,
 )
+from bankrmi.console.hello import told_services
 from bankrmi.console.watching import told_of
 from bankrmi.replication.view import View
 from bankrmi.robustness.chaos.figures import (
@@ -114,13 +115,15 @@ class _Told:
 
     def hello(self) -> AnyEvent:
         recorded = self._recorded
-        service, served = next(iter(recorded.services), ("account", None))
+        services = told_services(dict(recorded.services))
+        service, served = next(iter(services.items()), ("account", None))
         return HelloEvent(
             t=self._ms(recorded.started_ns),
             format=FORMAT,
             version=recorded.version,
             service=service,
             serves=served,
+            services=services,
             servers=dict.fromkeys(self._servers, ""),
             keeper="witness" if len(self._keepers) < 2 else "etcd",
             told_by="chaos",

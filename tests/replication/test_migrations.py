@@ -128,16 +128,16 @@ def test_it_is_decided_when_every_server_can_follow(
         comes_back(bank, "s2")
     else:
         bank = pair(s1, s2)
-    assert bank.replicas["s1"].next_migration() == (None if why is None else ("", why))
-    assert bank.replicas["s2"].next_migration() is None, "it does not lead"
-    assert bank.replicas["s1"].condition().migration == bank.replicas["s1"].next_migration()
+    assert bank.replicas["s1"].next_migrations() == (() if why is None else (("", why),))
+    assert bank.replicas["s2"].next_migrations() == (), "it does not lead"
+    assert bank.replicas["s1"].condition().migrations == bank.replicas["s1"].next_migrations()
 
 
 def test_it_waits_for_who_is_away() -> None:
     bank = pair(BOTH, BOTH)
     bank.cut("s1", "s2")
     why = "s2 is not connected, and it is not known which version it has: start it"
-    assert bank.replicas["s1"].next_migration() == ("", why)
+    assert bank.replicas["s1"].next_migrations() == (("", why),)
 
 
 def test_nothing_is_decided_after_it_before_it_is_acknowledged() -> None:
@@ -317,7 +317,7 @@ def test_who_can_only_migrate_leads_and_does_that_first() -> None:
         bank.start(name)
     bank.link("s1", "s2")
     bank.settle(lambda: bank.replicas["s1"].primary is not None and view_of(bank).in_sync == {"s1", "s2"})
-    assert bank.replicas["s1"].next_migration() == ("", "")
+    assert bank.replicas["s1"].next_migrations() == (("", ""),)
     migrate(bank)
     bank.deliver_all()
     assert versions(bank) == [2, 2]

@@ -36,7 +36,7 @@ class Host:
     @property
     def replica(self) -> Any:
         return SimpleNamespace(
-            view=self.view, next_migration=lambda: None if self.why is None else ("", self.why)
+            view=self.view, next_migrations=lambda: () if self.why is None else (("", self.why),)
         )
 
     @property

@@ -16,8 +16,9 @@ from typing import Any
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.services.any_calls import any_calls
-from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
+from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.conversations import CallScript
+from bankrmi.robustness.services.plain_objects import ModelMaker
 from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.service.declaring import Description
 from bankrmi.service.loading import load, load_services

@@ -6,7 +6,8 @@ Rule 2: clients do what the workload says; in between they repeat what they gave
 Rule 3: what a client asks again is kept, up to so many queries.
 Rule 4: a class that names the ones before is migrated, from the oldest on: servers get its versions one after
         the other (see `simulator.rollout`), and production's `Migrations` does the rest. With a model that
-        holds as far as that has `previous` ones, too.
+        holds as far as that has `previous` ones, too. Of several services one gets its next version after the
+        other (see `releases`), and one that comes later is created.
 """
 
 from __future__ import annotations
@@ -17,27 +18,31 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import apsw
 
 from bankrmi.client.service_requests import declared_error
-from bankrmi.errors import Cancelled, InvalidRequest, ServiceError
-from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.errors import Busy, Cancelled, InvalidRequest, ServiceError
+from bankrmi.replication.code_versions import CodeVersions, StateVersion, version_of
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.replication.events import Event, ReadArrived, RequestArrived
 from bankrmi.replication.record import CANCELLED, DONE, Position, unpacked
 from bankrmi.replication.replica import Replica
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, RefusedOutcome
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict
-from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
+from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_check import CallCheck
 from bankrmi.robustness.services.conversations import CallScript, Conversation
 from bankrmi.robustness.services.judging import judge_calls, read_outcome, wrong_rows
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
+from bankrmi.robustness.services.plain_objects import ModelMaker
+from bankrmi.robustness.services.releases import opening_version, releases_of, versions_from
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.robustness.simulator.workload import MethodCounts, MigratingHost, Workload
+from bankrmi.server.answering import BUSY_RETRY_MS
 from bankrmi.server.migrating import Migrations
 from bankrmi.server.service_object import ServiceObject
 from bankrmi.service.calls import Called, Raised, called, result_of
@@ -45,10 +50,10 @@ from bankrmi.service.declaring import MIGRATION, Description, Method
 from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
-from bankrmi.service.served_services import ServedServices
+from bankrmi.service.served_services import HOME, ServedServices, plain_name, qualified, renamed_method
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["ServiceTalk", "ServiceWorkload", "releases_of"]
+__all__ = ["ServiceTalk", "ServiceWorkload"]
 
 LIMIT_MS = 10_000.0
 """Of a call, by the clock of this machine: it may be a slow one, and a seed is to be the same everywhere."""
@@ -110,21 +115,6 @@ class _Proposing:
     error = info
 
 
-def releases_of(
-    description: Description | ServedServices, model: ModelMaker | None
-) -> Sequence[Description | ServedServices]:
-    """Return the class in all versions that it names, and that the model knows, the oldest first; several
-    are not changed."""
-    if isinstance(description, ServedServices):
-        return [description]
-    known = list(description.of_version.values())
-    held: Any = description.kind if model is None else model
-    count = 0
-    while held is not None and count < len(known):
-        held, count = getattr(held, "previous", None), count + 1
-    return known[:count][::-1]
-
-
 class ServiceWorkload(Workload):
     """One class, in the world of one seed."""
 
@@ -138,7 +128,7 @@ class ServiceWorkload(Workload):
         model: ModelMaker | None,
         seed: int,
         *,
-        releases: Sequence[Description] = (),
+        releases: Sequence[Description | ServedServices] = (),
         looks_at_order: bool = True,
         limit_ms: float = LIMIT_MS,
     ) -> None:
@@ -150,15 +140,20 @@ class ServiceWorkload(Workload):
         self._limit_ms = limit_ms
         self._hesitates_ms = random.Random(f"hesitation of seed {seed}").choice(HESITATES_MS)
         self._description = description
-        self._releases: Sequence[Description | ServedServices] = releases or releases_of(description, model)
+        self._services = ServedServices.of(description)
+        self._releases = releases or releases_of(description, model, seed)
         self.releases = len(self._releases)
-        self._begins_at = getattr(self._releases[0], "version", 1)
-        self._versions: list[Description | ServedServices] = [description]
-        if isinstance(description, Description):
-            known = [*description.of_version.items()][::-1]
-            self._versions = [one for version, one in known if version >= self._begins_at]
+        self._begins_at = opening_version(self._releases[0])
+        self._versions = {
+            name: versions_from(one, version_of(self._begins_at, name)) for name, one in self._services.each()
+        }
         self._looks_at_order = looks_at_order and isinstance(description, Description)
-        self._methods = {name: one for known in self._versions for name, one in known.methods.items()}
+        self._methods = {
+            qualified(service, name): renamed_method(method, qualified(service, name))
+            for service, versions in self._versions.items()
+            for known in versions
+            for name, method in known.methods.items()
+        }
         self._script = script
         self._model = model
         self._seed = seed
@@ -186,8 +181,8 @@ class ServiceWorkload(Workload):
 
         def tick() -> None:
             """As production's; but who might migrate hesitates, so that others are in sync by then."""
-            found = host.replica.next_migration()
-            if found is None or found[1]:
+            found = host.replica.next_migrations()
+            if not found or found[0][1]:
                 begins_ms.clear()
             elif not begins_ms:
                 begins_ms.append(host.now_ms())
@@ -196,20 +191,36 @@ class ServiceWorkload(Workload):
 
         return tick
 
-    def door(self, release: int, state_version: Callable[[], int | None]) -> Callable[[Any], None]:
+    def why_not_opened(self, release: int, journal: SqliteJournal) -> str:
+        """Say which service is there that a server with this release does not name: it does not start."""
+        known = ServedServices.of(self._releases[release])
+        missing = [name for name in self._services.beside if known.find(name) is None]
+        there = [name for name in missing if version_of(journal.version, name)]
+        is_there = journal.opening is not None and bool(there)
+        return f"{there[0]} is there, and is not named" if is_there else ""
+
+    def door(self, release: int, state_version: Callable[[], StateVersion | None]) -> Callable[[Any], None]:
         """Return what production refuses before the rules see it: what the class has not in this version."""
         if self.releases == 1:
             return super().door(release, state_version)
-        known = self._releases[release]
-        assert isinstance(known, Description), "several services have one release"
-        served = ServiceObject(
-            _NOBODY,
-            dict,
-            known,
-            addresses={},
-            entries_at_most=1,
-            state_version=state_version,
-        )
+        known = ServedServices.of(self._releases[release])
+
+        def version(service: str) -> int | None:
+            led = state_version()
+            return None if led is None else version_of(led, service)
+
+        served = {
+            name: ServiceObject(
+                _NOBODY,
+                dict,
+                one,
+                addresses={},
+                entries_at_most=1,
+                state_version=partial(version, name),
+                service=name,
+            )
+            for name, one in known.each()
+        }
 
         def look(asked: Any) -> None:
             match asked:
@@ -219,18 +230,24 @@ class ServiceWorkload(Workload):
                     kind = "query"
                 case _:
                     return
-            served.bound(call.method, kind, call.args, call.kwargs)
+            service, plain = plain_name(call.method)
+            if service not in served:  # There it is under no name: a client asks for it again.
+                raise Busy(f"nobody serves {service} yet", retry_ms=BUSY_RETRY_MS)
+            served[service].bound(plain, kind, call.args, call.kwargs)
 
         return look
 
     def unmigrated(self, journal: SqliteJournal) -> str:
         """Say which version is missing, unless the class itself has refused to be migrated."""
         machine = journal.machine
-        if not isinstance(self._description, Description) or not isinstance(machine, ServiceMachine):
+        if not isinstance(machine, ServiceMachine):
             return ""
-        if journal.version == self._description.version or machine.failure is not None:
-            return ""
-        return f"the state is of version {journal.version}, and every server has {self._description.version}"
+        for name, one in self._services.each():
+            held = version_of(journal.version, name)
+            if held != one.version and machine.failure_of(name) is None:
+                called = self._services.called(name) if self._services.beside else "the state"
+                return f"{called} is of version {held}, and every server has {one.version}"
+        return ""
 
     def model(self) -> ServiceByItself:
         """Return the service by itself, at its beginning."""
@@ -304,7 +321,7 @@ class ServiceWorkload(Workload):
     def _order(self) -> OrderCheck | None:
         if not self._looks_at_order or not isinstance(self._description, Description):
             return None
-        return OrderCheck(self._description, self._begins_at)
+        return OrderCheck(self._description, version_of(self._begins_at, HOME))
 
     def _refused_for_nothing(self, calls: Sequence[HistoryCall]) -> Iterator[str]:
         """Yield of which calls it was said that the class takes no such, though every version does."""
@@ -316,11 +333,19 @@ class ServiceWorkload(Workload):
 
     def _is_taken_by_all(self, call: HistoryCall) -> bool:
         """Whether every version of the class has such a method, and takes these arguments."""
-        return all(_takes(one, _asked(call), is_read=call.is_read) for one in self._versions)
+        asked = _asked(call)
+        service, plain = plain_name(asked.method)
+        versions = self._versions.get(service, ())
+        return bool(versions) and all(_takes(one, plain, asked, is_read=call.is_read) for one in versions)
 
     def _count(self, _action_id: int, call: Called, came: CallOutcome) -> None:
-        if call.method in self._methods or MIGRATION.fullmatch(call.method):
+        if call.method in self._methods or self._is_migration(call.method):
             self.counts.setdefault(call.method, MethodCounts()).add(came.raised)
+
+    def _is_migration(self, method: str) -> bool:
+        service, plain = plain_name(method)
+        creates = bool(service) and plain == "create" and service in self._versions
+        return creates or MIGRATION.fullmatch(plain) is not None
 
     def _as_told(self, call: HistoryCall) -> HistoryCall:
         """Return a call as a client of a service sees it: without digests, and with calls that have words."""
@@ -345,8 +370,8 @@ def _asked(call: HistoryCall) -> Called:
     return found
 
 
-def _takes(description: Description | ServedServices, call: Called, *, is_read: bool) -> bool:
-    method = description.methods.get(call.method)
+def _takes(description: Description, name: str, call: Called, *, is_read: bool) -> bool:
+    method = description.methods.get(name)
     if method is None or method.is_update is is_read:
         return False
     try:

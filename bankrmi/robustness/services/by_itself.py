@@ -93,7 +93,7 @@ class ServiceByItself:
         begins_at = version_of(self._version, service)
         for version, known in one.of_version.items():
             wanted = [*known.methods] if version >= begins_at else []
-            if version > begins_at > 0 and not _is_of(made, Service):
+            if version > begins_at > 0 and made is not None and not _is_of(made, Service):
                 wanted.append(migration_name(version))
             for method in wanted:
                 if not self._runs.has(qualified(service, method), version):

@@ -16,7 +16,8 @@ Rule 1: a model of services in several versions names the one before as `previou
         of another class, it stands for the version before; else for the same one.
 Rule 2: where a service is migrated its object becomes one of the next class, and stays itself: whatever other
         object knows it, calls the newer one from then on.
-Rule 3: a service that comes later has its object from the beginning, and that is called by nobody before.
+Rule 3: an object of a service that comes later is made with the others; until that is there the model has no
+        such attribute.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from bankrmi.service.served_services import ServedServices, plain_name
 __all__ = ["PlainServices", "models_of"]
 
 _MODELS_AT_MOST = 1000
+_LATER = "later "
+"""No name of an attribute: before the name of a service that comes later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,10 @@ class PlainServices:
         self._services = services
         self._kinds: dict[str, dict[int, type]] = {name: {} for name, _ in services.each()}
         make: ModelMaker | None = None
+        held = {name: version_of(version, name) for name, _ in services.each()}
         for known in models_of(services, model):
             for name, kind in known.kinds.items():
                 self._kinds[name][version_of(known.version, name)] = kind
-            held = {name: version_of(version, name) for name, _ in services.each()}
             if all(one in (0, version_of(known.version, name)) for name, one in held.items()):
                 make = known.make
         if make is None:
@@ -123,6 +126,9 @@ class PlainServices:
                 "as its `previous`"
             )
         self._object = make()
+        for name, one in held.items():
+            if not one:
+                vars(self._object)[_LATER + name] = vars(self._object).pop(services.called(name))
 
     def has(self, name: str, version: int) -> bool:
         """Whether there is such a method, of a service in a version."""
@@ -173,7 +179,9 @@ class PlainServices:
 
     def create(self, service: str, target: int) -> CallOutcome:
         """Have a service that comes later be there."""
-        self._part(service).__class__ = self._kinds[service][target]
+        part = vars(self._object).pop(_LATER + service)
+        part.__class__ = self._kinds[service][target]
+        setattr(self._object, self._services.called(service), part)
         return CallOutcome.returned(None)
 
     def _set_moment(self, given: Given) -> None:

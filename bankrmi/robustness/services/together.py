@@ -214,11 +214,12 @@ class ServicesTogether:
         """Call a method of another service; return what it returns."""
         one = self._known[service]
         method = one.methods[name]
+        bound = method.bound(args, kwargs)
         if service in self._goes_on:
             raise RuntimeError(f"a call of {one.name} goes on")
         if method.is_update and self._tables.doing is Doing.QUERY:
             raise PermissionError(f"{name} is an update")
-        made_args, made_kwargs = method.made(*method.bound(args, kwargs))
+        made_args, made_kwargs = method.made(*bound)
         before, depth = self._attributes(), len(self._goes_on)
         with self._at("", Doing.OURS):
             self._database.execute(f"SAVEPOINT s{depth}")

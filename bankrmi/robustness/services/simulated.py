@@ -24,7 +24,7 @@ from typing import Any
 import apsw
 
 from bankrmi.client.service_requests import declared_error
-from bankrmi.errors import Busy, Cancelled, InvalidRequest, ServiceError
+from bankrmi.errors import Cancelled, InvalidRequest, NotPrimary, ServiceError
 from bankrmi.replication.code_versions import CodeVersions, StateVersion, version_of
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.replication.events import Event, ReadArrived, RequestArrived
@@ -41,8 +41,8 @@ from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.robustness.services.plain_objects import ModelMaker
 from bankrmi.robustness.services.releases import opening_version, releases_of, versions_from
 from bankrmi.robustness.services.wanted import WantedCall
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.workload import MethodCounts, MigratingHost, Workload
-from bankrmi.server.answering import BUSY_RETRY_MS
 from bankrmi.server.migrating import Migrations
 from bankrmi.server.service_object import ServiceObject
 from bankrmi.service.calls import Called, Raised, called, result_of
@@ -231,11 +231,18 @@ class ServiceWorkload(Workload):
                 case _:
                     return
             service, plain = plain_name(call.method)
-            if service not in served:  # There it is under no name: a client asks for it again.
-                raise Busy(f"nobody serves {service} yet", retry_ms=BUSY_RETRY_MS)
+            if service not in served:
+                if state_version() is None:
+                    raise NotPrimary("this server does not lead", primary=None, undecided=True)
+                raise InvalidRequest(f"nobody serves {service} yet")
             served[service].bound(plain, kind, call.args, call.kwargs)
 
         return look
+
+    def is_busy_for_long(self, asked: SimulatedCall, journal: SqliteJournal) -> bool:
+        """Whether it is of a service that is to be created: that waits for every server (S6)."""
+        call: Called | None = called(asked.operations[0]) if asked.operations else asked.query
+        return call is not None and not version_of(journal.version, plain_name(call.method)[0])
 
     def unmigrated(self, journal: SqliteJournal) -> str:
         """Say which version is missing, unless the class itself has refused to be migrated."""
@@ -332,11 +339,13 @@ class ServiceWorkload(Workload):
                 yield f"{call_in_words(_asked(call))} was refused, and every version takes it: {call.client}"
 
     def _is_taken_by_all(self, call: HistoryCall) -> bool:
-        """Whether every version of the class has such a method, and takes these arguments."""
+        """Whether every version of the class has such a method, and takes these arguments; one that comes
+        later is not there in the version before."""
         asked = _asked(call)
         service, plain = plain_name(asked.method)
         versions = self._versions.get(service, ())
-        return bool(versions) and all(_takes(one, plain, asked, is_read=call.is_read) for one in versions)
+        is_there = version_of(self._begins_at, service) > 0
+        return is_there and all(_takes(one, plain, asked, is_read=call.is_read) for one in versions)
 
     def _count(self, _action_id: int, call: Called, came: CallOutcome) -> None:
         if call.method in self._methods or self._is_migration(call.method):

@@ -24,6 +24,7 @@ from bankrmi.replication.record import Position
 from bankrmi.replication.replica import Replica
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.model import BankModel, Model
@@ -153,6 +154,10 @@ class Workload(Protocol):
         `state_version` is None while the server does not lead.
         """
         return lambda _event: None
+
+    def is_busy_for_long(self, asked: SimulatedCall, journal: SqliteJournal) -> bool:  # noqa: ARG002
+        """Whether a call is told `Busy` as long as not every server is there, though all is well."""
+        return False
 
     def unmigrated(self, journal: SqliteJournal) -> str:  # noqa: ARG002
         """Say which version the state of a bank lacks whose servers all have the last release."""

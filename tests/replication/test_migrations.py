@@ -384,10 +384,18 @@ def test_whoever_follows_knows_what_is_made() -> None:
     assert ORDERS.makes("orders", 1, of(1)), "created as it was before"
     assert ORDERS.makes("orders", 2, of(1))
     assert ORDERS.makes("orders", 2, of(1, orders=1))
-    assert not ORDERS.makes("orders", 1, of(1, orders=1))
     assert not ORDERS.makes("orders", 3, of(1))
     assert not ALONE.makes("orders", 1, of(1))
     assert ALONE.makes("", 2, of(1))
+
+
+def test_what_is_proposed_twice_does_nothing_the_second_time_and_keeps_nobody_out() -> None:
+    """A service that is created again, or a migration: whoever has code of whichever version follows."""
+    only_new = CodeVersions(2, 2, 2)
+    assert ORDERS.makes("orders", 1, of(1, orders=1))
+    assert ORDERS.makes("orders", 1, of(1, orders=2))
+    assert only_new.makes("", 2, of(2))
+    assert not only_new.makes("", 2, of(1))
 
 
 def test_what_is_stated_of_several_is_understood() -> None:

@@ -131,18 +131,23 @@ def chaos(
             }
         )
     judge, served = None, None
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
     if found is not None:
         from bankrmi.robustness.chaos.chaos import ServedOrder
         from bankrmi.robustness.services.run_judge import ServiceJudge
 
         judge = ServiceJudge(found)
         served = ServedOrder(
-            services=found.services, folder=found.folder, workload=workload or "", model=model or ""
+            services=found.services,
+            folder=found.folder,
+            workload=workload or "",
+            model=model or "",
+            releases=tuple(found.releases(seed)),
         )
     place = directory_for(directory)
     order = ChaosOrder(
         seconds=minutes * 60,
-        seed=secrets.randbelow(1_000_000) if seed is None else seed,
+        seed=seed,
         servers=int(servers),
         clients=clients,
         pause_ms=pause_ms,

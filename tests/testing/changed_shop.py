@@ -1,4 +1,4 @@
-"""Two services of one pair, each in two versions, and the same in plain Python, in tests."""
+"""The two services of `changed`, each in two versions, in plain Python, and what clients call of them."""
 
 from __future__ import annotations
 
@@ -6,109 +6,17 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import bankrmi
+from tests.testing.changed.stock import SoldOut
 
 __all__ = [
     "Dearer",
-    "Orders",
     "PlainOrders1",
     "PlainShop",
     "PlainShop1",
     "PlainStock",
     "PlainStock1",
-    "SoldOut",
-    "Stock",
     "shopping",
 ]
-
-
-class SoldOut(Exception):
-    """There is not so much of it."""
-
-
-class Stock1(bankrmi.Service):
-    """How many there are of what."""
-
-    def create(self) -> None:
-        self.db.execute("CREATE TABLE item (name TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL)")
-
-    @bankrmi.update
-    def put(self, name: str, count: int) -> int:
-        self.db.execute("INSERT OR IGNORE INTO item (name, count) VALUES (?, 0)", (name,))
-        self.db.execute("UPDATE item SET count = count + ? WHERE name = ?", (count, name))
-        return self.left(name)
-
-    @bankrmi.update(raises=[SoldOut])
-    def take(self, name: str, count: int) -> int:
-        left = self.put(name, -count)
-        if left < 0:
-            raise SoldOut(name)
-        return left
-
-    @bankrmi.query
-    def left(self, name: str) -> int:
-        return self.db.execute("SELECT count FROM item WHERE name = ?", (name,)).value or 0
-
-
-class Stock(Stock1):
-    """What was kept for somebody is known, too."""
-
-    version = 2
-    previous = Stock1
-
-    def create(self) -> None:
-        super().create()
-        self.migrate_1_to_2()
-
-    def migrate_1_to_2(self) -> None:
-        self.db.execute("ALTER TABLE item ADD COLUMN kept INTEGER NOT NULL DEFAULT 0")
-        self.db.execute("UPDATE item SET kept = count")
-
-    @bankrmi.update(raises=[SoldOut])
-    def keep(self, name: str, count: int) -> int:
-        self.take(name, count)
-        self.db.execute("UPDATE item SET kept = kept + ? WHERE name = ?", (count, name))
-        return int(self.db.execute("SELECT kept FROM item WHERE name = ?", (name,)).value)
-
-
-class Orders1(bankrmi.ObjectService):
-    """What was ordered, in attributes."""
-
-    stock: Any = bankrmi.Uses(Stock)
-
-    def __init__(self) -> None:
-        self.placed: dict[str, int] = {}
-
-    @bankrmi.update(raises=[SoldOut])
-    def place(self, name: str, count: int) -> int:
-        self.placed[name] = self.placed.get(name, 0) + count
-        self.stock.take(name, count)
-        return self.placed[name]
-
-    @bankrmi.query
-    def of(self, name: str) -> tuple[int, int]:
-        return self.placed.get(name, 0), self.stock.left(name)
-
-
-class Orders(Orders1):
-    """Goods are kept, and not taken; how many orders there were is counted. Where the stock keeps nothing
-    yet, nobody orders anything."""
-
-    version = 2
-    previous = Orders1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def migrate_1_to_2(self) -> None:
-        self.count = len(self.placed)
-
-    @bankrmi.update(raises=[SoldOut])
-    def place(self, name: str, count: int) -> int:
-        self.placed[name] = self.placed.get(name, 0) + count
-        self.count += 1
-        return int(self.stock.keep(name, count)) + self.count
 
 
 class PlainStock1:

@@ -15,15 +15,15 @@ from bankrmi.robustness.services.releases import opening_version, releases_of
 from bankrmi.service import ServedServices
 from bankrmi.testing import SeedFailed, simulate
 from bankrmi.testing.served import services_of
+from tests.testing.changed.orders import Orders
+from tests.testing.changed.stock import Stock
 from tests.testing.changed_shop import (
     Dearer,
-    Orders,
     PlainOrders1,
     PlainShop,
     PlainShop1,
     PlainStock,
     PlainStock1,
-    Stock,
     shopping,
 )
 

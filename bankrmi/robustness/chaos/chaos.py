@@ -32,6 +32,7 @@ from bankrmi.robustness.chaos.ordered_clients import ClientOrder
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.retold import events_of
+from bankrmi.robustness.chaos.rolling_out import releases_in_words
 from bankrmi.robustness.chaos.run import Course, Raging, run_course
 from bankrmi.robustness.chaos.schedule import timing
 from bankrmi.robustness.chaos.summing_up import RECORDING, BankJudge, RunFacts, RunJudge, sum_up
@@ -56,6 +57,14 @@ class ServedOrder:
     folder: Path
     workload: str = ""
     model: str = ""
+    releases: tuple[Mapping[str, str], ...] = ()
+    """What servers serve of them, one after the other, where a class names the ones before; the last one is
+    `services`."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether classes get newer versions in the course of the run."""
+        return len(self.releases) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +109,11 @@ class ChaosOrder:
     def services(self) -> dict[str, str]:
         """The classes by the names of the services; none for a bank."""
         return {} if self.served is None else dict(self.served.services)
+
+    @property
+    def releases(self) -> tuple[Mapping[str, str], ...]:
+        """What servers serve, one release after the other; none for a bank."""
+        return () if self.served is None else self.served.releases
 
 
 def directory_for(given: Path | None) -> Path:
@@ -218,19 +232,28 @@ def _tried(
             etcd=etcd,
             certificates=order.certificates,
             services=order.services,
+            releases=order.releases,
             modules=None if order.served is None else order.served.folder,
         )
         yield _Tried(
             bank=bank,
             nemesis=lambda callers, faults: Nemesis(
-                bank, callers, faults, seed=seed, removals=order.removals
+                bank, callers, faults, seed=seed, removals=order.removals, releases=order.releases
             ),
             judge=BankJudge(),
             members=MEMBERS if order.etcd else (),
+            facts=_facts_of_releases(order),
         )
     finally:
         if etcd is not None:
             etcd.close()
+
+
+def _facts_of_releases(order: ChaosOrder) -> tuple[tuple[str, str], ...]:
+    if order.served is None or not order.served.changes:
+        return ()
+    words = releases_in_words(order.releases)
+    return (("releases", "; then ".join(words)),)
 
 
 def _keep(recorded: Recorded, path: Path) -> None:
@@ -277,5 +300,6 @@ def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], *, insecure:
         services=order.services,
         folder="" if order.served is None else str(order.served.folder),
         workload="" if order.served is None else order.served.workload,
+        changes=order.served is not None and order.served.changes,
         on_engine=bool(order.engine),
     )

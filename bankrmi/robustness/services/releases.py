@@ -18,13 +18,14 @@ from typing import Any
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.replication.code_versions import StateVersion, version_of, with_version
+from bankrmi.robustness.services.known_versions import versions_from
 from bankrmi.robustness.services.plain_objects import ModelMaker
 from bankrmi.robustness.services.plain_services import models_of
 from bankrmi.service.declaring import Description
 from bankrmi.service.served_services import HOME, ServedServices
 from bankrmi.service.using import Uses
 
-__all__ = ["opening_version", "releases_of", "releases_of_services", "versions_from"]
+__all__ = ["opening_version", "releases_of", "releases_of_services"]
 
 _TOGETHER = 0.25
 """Of the releases of several services, how many bring two of them a new version."""
@@ -72,63 +73,73 @@ def releases_of(
     return known[:count][::-1]
 
 
-def versions_from(one: Description, version: int) -> list[Description]:
-    """Return a class in all versions that are known, from one on, the oldest first."""
-    return [known for held, known in one.of_version.items() if held >= version][::-1]
-
-
 def releases_of_services(
     newest: ServedServices,
     releases: Mapping[str, Sequence[Description]],
     chance: random.Random,
     *,
     later: Collection[str] = (),
+    as_they_are: bool = False,
 ) -> list[ServedServices]:
     """Return releases of several services; `releases` are those of each, the oldest first.
 
-    `later` are services beside the first that no server has at first.
+    `later` are services beside the first that no server has at first. `as_they_are`: classes are used by the
+    classes that they name, whatever a module of that name had before.
     """
+    order = _Order(newest, releases, chance, as_they_are=as_they_are)
     at = {name: -1 if name in later else 0 for name in releases}
-    if not _is_startable(_release(newest, releases, at)):
+    if not order.can_start(at):
         at = dict.fromkeys(releases, 0)
-    made = [_release(newest, releases, at)]
+    if not order.can_start(at):
+        at = order.next(at)
+    made = [order.release(at)]
     while any(at[name] < len(each) - 1 for name, each in releases.items()):
-        at = _next(newest, releases, at, chance)
-        made.append(_release(newest, releases, at))
-    if len(made) == 1:
-        return [newest]
-    return made
+        at = order.next(at)
+        made.append(order.release(at))
+    return [newest] if len(made) == 1 else made
 
 
-def _next(
-    newest: ServedServices,
-    releases: Mapping[str, Sequence[Description]],
-    at: Mapping[str, int],
-    chance: random.Random,
-) -> dict[str, int]:
-    """Draw the services that have something new in the next release."""
-    behind = [name for name, each in releases.items() if at[name] < len(each) - 1]
-    chance.shuffle(behind)
-    fewest = min(len(behind), 2 if chance.random() < _TOGETHER else 1)
-    sizes = [*range(fewest, len(behind) + 1), *range(1, fewest)]
-    for names in (names for size in sizes for names in combinations(behind, size)):
-        ahead = {**at, **{name: at[name] + 1 for name in names}}
-        if _is_startable(_release(newest, releases, ahead)):
-            return ahead
-    return {name: len(each) - 1 for name, each in releases.items()}
+class _Order:
+    """Who gets the next version when: a release is, of each service, a place in its own ones."""
 
+    def __init__(
+        self,
+        newest: ServedServices,
+        releases: Mapping[str, Sequence[Description]],
+        chance: random.Random,
+        *,
+        as_they_are: bool,
+    ) -> None:
+        self._newest = newest
+        self._releases = releases
+        self._chance = chance
+        self._as_they_are = as_they_are
 
-def _release(
-    newest: ServedServices, releases: Mapping[str, Sequence[Description]], at: Mapping[str, int]
-) -> ServedServices:
-    has = {name: each[at[name]] for name, each in releases.items() if at[name] >= 0}
-    home = has.pop(HOME)
-    return _ReleasedServices(home, has, newest.home_name, newest)
+    def next(self, at: Mapping[str, int]) -> dict[str, int]:
+        """Draw the services that have something new in the next release."""
+        chance = self._chance
+        behind = [name for name, each in self._releases.items() if at[name] < len(each) - 1]
+        chance.shuffle(behind)
+        fewest = min(len(behind), 2 if chance.random() < _TOGETHER else 1)
+        sizes = [*range(fewest, len(behind) + 1), *range(1, fewest)]
+        for names in (names for size in sizes for names in combinations(behind, size)):
+            ahead = {**at, **{name: at[name] + 1 for name in names}}
+            if self.can_start(ahead):
+                return ahead
+        return {name: len(each) - 1 for name, each in self._releases.items()}
 
+    def release(self, at: Mapping[str, int]) -> ServedServices:
+        """Return the services of a release."""
+        has = {name: each[at[name]] for name, each in self._releases.items() if at[name] >= 0}
+        home, newest = has.pop(HOME), self._newest
+        if self._as_they_are:
+            return ServedServices(home, has, newest.home_name)
+        return _ReleasedServices(home, has, newest.home_name, newest)
 
-def _is_startable(release: ServedServices) -> bool:
-    try:
-        release.check_uses()
-    except ConfigurationError:
-        return False
-    return True
+    def can_start(self, at: Mapping[str, int]) -> bool:
+        """Whether a server with this release starts."""
+        try:
+            self.release(at).check_uses()
+        except ConfigurationError:
+            return False
+        return True

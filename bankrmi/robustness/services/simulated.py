@@ -35,22 +35,23 @@ from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_check import CallCheck
 from bankrmi.robustness.services.conversations import CallScript, Conversation
-from bankrmi.robustness.services.judging import judge_calls, read_outcome, wrong_rows
+from bankrmi.robustness.services.judging import judge_calls, read_outcome, why_unmigrated, wrong_rows
+from bankrmi.robustness.services.known_versions import KnownVersions, asked_in
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.robustness.services.plain_objects import ModelMaker
-from bankrmi.robustness.services.releases import opening_version, releases_of, versions_from
+from bankrmi.robustness.services.releases import opening_version, releases_of
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.workload import MethodCounts, MigratingHost, Workload
 from bankrmi.server.migrating import Migrations
 from bankrmi.server.service_object import ServiceObject
 from bankrmi.service.calls import Called, Raised, called, result_of
-from bankrmi.service.declaring import MIGRATION, Description, Method
+from bankrmi.service.declaring import Description, Method
 from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
-from bankrmi.service.served_services import HOME, ServedServices, plain_name, qualified, renamed_method
+from bankrmi.service.served_services import HOME, ServedServices, plain_name
 from bankrmi.storage.journal import SqliteJournal
 
 __all__ = ["ServiceTalk", "ServiceWorkload"]
@@ -144,16 +145,8 @@ class ServiceWorkload(Workload):
         self._releases = releases or releases_of(description, model, seed)
         self.releases = len(self._releases)
         self._begins_at = opening_version(self._releases[0])
-        self._versions = {
-            name: versions_from(one, version_of(self._begins_at, name)) for name, one in self._services.each()
-        }
+        self._known = KnownVersions(self._services, self._begins_at)
         self._looks_at_order = looks_at_order and isinstance(description, Description)
-        self._methods = {
-            qualified(service, name): renamed_method(method, qualified(service, name))
-            for service, versions in self._versions.items()
-            for known in versions
-            for name, method in known.methods.items()
-        }
         self._script = script
         self._model = model
         self._seed = seed
@@ -246,15 +239,9 @@ class ServiceWorkload(Workload):
 
     def unmigrated(self, journal: SqliteJournal) -> str:
         """Say which version is missing, unless the class itself has refused to be migrated."""
-        machine = journal.machine
-        if not isinstance(machine, ServiceMachine):
+        if not isinstance(journal.machine, ServiceMachine):
             return ""
-        for name, one in self._services.each():
-            held = version_of(journal.version, name)
-            if held != one.version and machine.failure_of(name) is None:
-                called = self._services.called(name) if self._services.beside else "the state"
-                return f"{called} is of version {held}, and every server has {one.version}"
-        return ""
+        return next(iter(why_unmigrated(self._services, journal)), "")
 
     def model(self) -> ServiceByItself:
         """Return the service by itself, at its beginning."""
@@ -335,26 +322,13 @@ class ServiceWorkload(Workload):
         for call in calls:
             if not isinstance(call.outcome, RefusedOutcome) or call.outcome.code != InvalidRequest.code:
                 continue
-            if not call.is_question and self._is_taken_by_all(call):
-                yield f"{call_in_words(_asked(call))} was refused, and every version takes it: {call.client}"
-
-    def _is_taken_by_all(self, call: HistoryCall) -> bool:
-        """Whether every version of the class has such a method, and takes these arguments; one that comes
-        later is not there in the version before."""
-        asked = _asked(call)
-        service, plain = plain_name(asked.method)
-        versions = self._versions.get(service, ())
-        is_there = version_of(self._begins_at, service) > 0
-        return is_there and all(_takes(one, plain, asked, is_read=call.is_read) for one in versions)
+            if not call.is_question and self._known.is_taken_by_all(call):
+                asked = call_in_words(asked_in(call))
+                yield f"{asked} was refused, and every version takes it: {call.client}"
 
     def _count(self, _action_id: int, call: Called, came: CallOutcome) -> None:
-        if call.method in self._methods or self._is_migration(call.method):
+        if self._known.is_known(call.method):
             self.counts.setdefault(call.method, MethodCounts()).add(came.raised)
-
-    def _is_migration(self, method: str) -> bool:
-        service, plain = plain_name(method)
-        creates = bool(service) and plain == "create" and service in self._versions
-        return creates or MIGRATION.fullmatch(plain) is not None
 
     def _as_told(self, call: HistoryCall) -> HistoryCall:
         """Return a call as a client of a service sees it: without digests, and with calls that have words."""
@@ -366,28 +340,11 @@ class ServiceWorkload(Workload):
             )
             outcome = AnsweredOutcome(outcome.history, results)
         if not call.is_read:
-            may_be_settled = not call.is_question and not self._is_taken_by_all(call)
-            return replace(call, outcome=outcome, may_be_settled=may_be_settled)
+            return self._known.may_settle(replace(call, outcome=outcome))
         return replace(call, query=self._wanted(call.query), outcome=outcome)
 
     def _wanted(self, query: Called) -> WantedCall:
-        return WantedCall(self._methods[query.method], query.args, dict(query.kwargs))
-
-
-def _asked(call: HistoryCall) -> Called:
-    found: Called = call.query.called if call.is_read else called(call.operations[0])
-    return found
-
-
-def _takes(description: Description, name: str, call: Called, *, is_read: bool) -> bool:
-    method = description.methods.get(name)
-    if method is None or method.is_update is is_read:
-        return False
-    try:
-        method.bound(call.args, call.kwargs)
-    except InvalidRequest:
-        return False
-    return True
+        return WantedCall(self._known.methods[query.method], query.args, dict(query.kwargs))
 
 
 def _value(status: str, value: Any) -> CallOutcome:

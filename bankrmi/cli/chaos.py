@@ -143,6 +143,7 @@ def chaos(
             workload=workload or "",
             model=model or "",
             releases=tuple(found.releases(seed)),
+            why_not_older=tuple(found.why_not_older()),
         )
     place = directory_for(directory)
     order = ChaosOrder(

@@ -61,6 +61,9 @@ class ServedOrder:
     """What servers serve of them, one after the other, where a class names the ones before; the last one is
     `services`."""
 
+    why_not_older: tuple[str, ...] = ()
+    """Which classes are not served as they were, and why, though others name them."""
+
     @property
     def changes(self) -> bool:
         """Whether classes get newer versions in the course of the run."""
@@ -151,6 +154,8 @@ def chaos(
             "--removals: a server that is added has one address for everybody, and relays give it one for "
             "each: run chaos where every process can have a network of its own (as root, with ip and nft)"
         )
+    for sentence in _releases_told(order):
+        say(sentence)
     order = replace(order, relays=network.cuts_by == Relays.cuts_by)
     try:
         with _tried(order, servers, clients, network) as tried:
@@ -247,6 +252,15 @@ def _tried(
     finally:
         if etcd is not None:
             etcd.close()
+
+
+def _releases_told(order: ChaosOrder) -> Iterator[str]:
+    if order.served is None:
+        return
+    yield from (f"{why}." for why in order.served.why_not_older)
+    if order.served.changes:
+        begins, *others = releases_in_words(order.releases)
+        yield f"Servers begin with {begins}; then they get, one after the other, {'; then '.join(others)}."
 
 
 def _facts_of_releases(order: ChaosOrder) -> tuple[tuple[str, str], ...]:

@@ -42,6 +42,7 @@ _SLOWEST_DISK_MS = 80
 _AMONG_MEMBERS = 0.4
 _COMES_BACK_EMPTY = 0.5
 _WAITS_FOR_IT = 0.5
+_IN_GOOD_ORDER = 0.5
 _BETWEEN_SERVERS_MS = 500
 
 
@@ -196,13 +197,17 @@ class Nemesis:
     async def _stop(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.STOP, name, was=situation.role(name)):
             async with self._downtime(name):
-                self._processes.ask_to_end(name, signal.SIGTERM)
-                try:
-                    await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S)
-                finally:  # Also when the faults end: who is about to end seems alive, and is not started.
-                    if self._processes.is_alive(name):
-                        self._processes.kill(name)
+                await self._end(name)
                 await asyncio.sleep(planned.for_ms / 1000)
+
+    async def _end(self, name: str) -> None:
+        """Have a process end in good order, if it does so in time."""
+        self._processes.ask_to_end(name, signal.SIGTERM)
+        try:
+            await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S)
+        finally:  # Also when the faults end: who is about to end seems alive, and is not started.
+            if self._processes.is_alive(name):
+                self._processes.kill(name)
 
     async def _remove(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.REMOVE, name, was=situation.role(name)) as noted:
@@ -242,10 +247,9 @@ class Nemesis:
         note = self._rolling_out.in_words(release)
         with self._faults.fault(FaultKind.RELEASE, name, was=situation.role(name), note=note):
             async with self._downtime(name):
-                if self._chance.random() < 0.5 and not self._processes.is_paused(name):
-                    self._processes.ask_to_end(name, signal.SIGTERM)
-                    await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S)
-                if self._processes.is_alive(name):
+                if self._chance.random() < _IN_GOOD_ORDER and not self._processes.is_paused(name):
+                    await self._end(name)
+                else:
                     self._processes.kill(name)
 
     async def settle(self) -> None:

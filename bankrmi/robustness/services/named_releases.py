@@ -20,7 +20,7 @@ from bankrmi.robustness.services.releases import releases_of_services
 from bankrmi.service.declaring import Description
 from bankrmi.service.served_services import ServedServices
 
-__all__ = ["named_releases"]
+__all__ = ["named_releases", "why_not_older"]
 
 
 def named_releases(
@@ -45,6 +45,21 @@ def named_releases(
         dict(zip(targets, (named[one.kind] for _, one in release.each()), strict=True))
         for release in releases
     ]
+
+
+def why_not_older(targets: Mapping[str, str], description: Description | ServedServices) -> list[str]:
+    """Return which classes no server serves as they were, though the newest one names them, and why."""
+    services, found = ServedServices.of(description), []
+    for (_, one), target in zip(services.each(), targets.values(), strict=True):
+        served = [*_nameable(one, 1, target)]
+        before = served[0].previous
+        if before is not None:
+            wanted = f"{before.kind.__module__}:{_attribute(target)}"
+            found.append(
+                f"{one.name} is served from version {served[0].version} on: the class before is no {wanted}, "
+                "and servers that serve classes of two names are of two banks"
+            )
+    return found
 
 
 def _oldest_of_model(

@@ -163,6 +163,7 @@ class Replica:
 
         It changes nothing, and is what `step` would answer.
         """
+        self._now_ms = now_ms
         at_once = self._reads_at_once
         if at_once is None:
             leader = self.primary if self._office.adopting is None else None

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.patient_handlers import keep_waiting
 from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
 from bankrmi.robustness.services.plain_runs import as_plain, came_of, made_plain, rows_of_attributes
 from bankrmi.service.calls import Called
@@ -154,7 +155,8 @@ def set_moment(objects: Iterable[Any], given: Given) -> None:
 def came_of_migration(do: Callable[[], None]) -> CallOutcome:
     """Return what comes of a migration."""
     try:
-        do()
+        with keep_waiting:
+            do()
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -110,7 +110,8 @@ def chaos(
     the other, or against the plain class of --model; what clients do, says the function of --workload (else
     `workload` in its module; else any method is called): see docs/how-to/test-your-class.md. Where a
     configuration names several services (`bankrmi --config FILE chaos`), clients call all of them, and they
-    are held against their classes together.
+    are held against their classes together. Where a class names the ones before (`previous`), servers begin
+    with the oldest, and are given the newer ones, one server after the other, while all else goes wrong.
 
     With --engine postgresql the accounts are in a database that fails over by itself; its primary is killed,
     paused, cut off and handed over, too.

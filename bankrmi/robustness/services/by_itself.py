@@ -30,14 +30,14 @@ from bankrmi.replication.record import Scalar
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.plain_objects import (
     ModelMaker,
-    PlainObject,
-    PlainService,
+    PlainAttributes,
+    PlainModel,
     came_of_migration,
     kinds_of,
     name_of,
 )
 from bankrmi.robustness.services.plain_runs import all_rows, came_of
-from bankrmi.robustness.services.plain_services import PlainServices
+from bankrmi.robustness.services.plain_services import PlainModelOfSeveral
 from bankrmi.robustness.services.together import ServicesTogether
 from bankrmi.robustness.services.wanted import operation_in_words
 from bankrmi.service.calls import Called
@@ -83,7 +83,7 @@ class ServiceByItself:
         self._newest_us = 0
         self._asked_for_the_time = True
         """Whether the newest query did."""
-        self._is_a_service = type(self._runs) not in (PlainObject, PlainServices)
+        self._is_a_service = type(self._runs) not in (PlainModel, PlainModelOfSeveral)
         self._is_the_class = model is None or (
             isinstance(description, Description) and model is description.kind
         )
@@ -129,7 +129,7 @@ class ServiceByItself:
             return CallOutcome(raised="LookupError", words=f"there is no version {target}")
         if held != (0 if creates else target - 1):
             return CallOutcome(raised="RuntimeError", words=f"the state is of version {held}")
-        if held or not isinstance(runs, (ServicesTogether, PlainServices)):
+        if held or not isinstance(runs, (ServicesTogether, PlainModelOfSeveral)):
             came = runs.migrate(service, target, _given(time_us, session, sequence))
         else:
             came = runs.create(service, target)
@@ -281,14 +281,14 @@ def _what_runs(description: Description | ServedServices, made: Any, version: St
     if isinstance(description, ServedServices):
         if made is None:
             return ServicesTogether(description, version)
-        return PlainServices(description, made, version)
+        return PlainModelOfSeveral(description, made, version)
     kinds, begins_at = kinds_of(made, description.version), version_of(version, HOME)
     if _is_of(made, Service):
         if getattr(made, "_keeps_attributes", False):
-            return PlainService(kinds, begins_at)
+            return PlainAttributes(kinds, begins_at)
         of_version = (description if made is description.kind else described(made)).of_version
         return _OnTables(of_version, begins_at)
-    return PlainObject(kinds, begins_at)
+    return PlainModel(kinds, begins_at)
 
 
 def _is_of(made: Any, kind: type) -> bool:

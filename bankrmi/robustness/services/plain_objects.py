@@ -24,8 +24,8 @@ from bankrmi.service.served_services import HOME
 
 __all__ = [
     "ModelMaker",
-    "PlainObject",
-    "PlainService",
+    "PlainAttributes",
+    "PlainModel",
     "came_of_migration",
     "kinds_of",
     "name_of",
@@ -37,7 +37,7 @@ ModelMaker = Callable[[], object]
 """What makes a plain object that the service is held against: a class, most of the time."""
 
 
-class PlainObject:
+class PlainModel:
     """An object of a plain class, in memory."""
 
     def __init__(self, kinds: Mapping[int, Any], version: int) -> None:
@@ -105,7 +105,7 @@ class PlainObject:
         return came_of(method, call, lambda args, kwargs: function(*args, **kwargs))
 
 
-class PlainService(PlainObject):
+class PlainAttributes(PlainModel):
     """A service whose state are its attributes, as the plain object that it looks like."""
 
     def __init__(self, kinds: Mapping[int, Any], version: int) -> None:

@@ -41,7 +41,7 @@ from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Given, Method, migration_name
 from bankrmi.service.served_services import ServedServices, plain_name
 
-__all__ = ["PlainServices", "models_of"]
+__all__ = ["PlainModelOfSeveral", "models_of"]
 
 _MODELS_AT_MOST = 1000
 _LATER = "later "
@@ -103,7 +103,7 @@ def _check_change(older: type, newer: type | None) -> None:
         ) from None
 
 
-class PlainServices:
+class PlainModelOfSeveral:
     """The objects that stand for several services, which may call each other."""
 
     def __init__(self, services: ServedServices, model: ModelMaker, version: StateVersion) -> None:

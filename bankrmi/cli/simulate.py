@@ -177,8 +177,8 @@ def simulate(
 
     A class is held against itself, one call after the other, or against the plain class of --model. What
     clients do, says the function of --workload (else `workload` in the module of the class; else any method
-    is called): see docs/how-to/test-your-class.md. A class that names the ones before (`previous`) is migrated
-    from the oldest on; of several services, one after the other.
+    is called): see docs/how-to/test-your-class.md. A class that names the ones before (`previous`) is
+    migrated from the oldest on; of several services, one after the other.
     """
     from bankrmi.robustness.simulator.many import simulate_many
 

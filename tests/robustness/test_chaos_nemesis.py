@@ -56,6 +56,15 @@ class Bank:
         self.alive = False
 
 
+async def _rage_until_one_is_to_end(bank: Bank, one: Nemesis) -> None:
+    raging = asyncio.create_task(one.rage())
+    async with asyncio.timeout(10):
+        await bank.asked.wait()
+    raging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await raging
+
+
 def test_a_server_that_is_about_to_stop_when_the_faults_end_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,12 +78,7 @@ def test_a_server_that_is_about_to_stop_when_the_faults_end_is_started_again(
         storm = Storm(faults=(STOP,), calm_ms=0, until_in_sync=False)
         monkeypatch.setattr(nemesis, "storms", lambda _, **__: iter([storm]))
         faults = FaultLog(tmp_path / "faults")
-        raging = asyncio.create_task(Nemesis(bank, clients, faults, seed=1).rage())
-        async with asyncio.timeout(10):
-            await bank.asked.wait()
-        raging.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await raging
+        await _rage_until_one_is_to_end(bank, Nemesis(bank, clients, faults, seed=1))
         faults.close()
         assert not bank.alive, "who was asked to end is gone before it is started"
 
@@ -99,12 +103,7 @@ def test_servers_get_the_last_code_when_the_faults_end_in_the_middle_of_it(
         faults = FaultLog(tmp_path / "faults")
         releases = [{"stock": f"stock_{number}:Stock"} for number in range(3)]
         one = Nemesis(bank, clients, faults, seed=1, releases=releases)
-        raging = asyncio.create_task(one.rage())
-        async with asyncio.timeout(10):
-            await bank.asked.wait()
-        raging.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await raging
+        await _rage_until_one_is_to_end(bank, one)
         assert (bank.installed, bank.alive, started) == (1, False, ["s1"])
         bank.alive = True
         await one.settle()

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.made_up_several import made_up_several
 from bankrmi.robustness.services.releases import opening_version, releases_of
-from bankrmi.service import ServedServices
+from bankrmi.service import ServedServices, described
 from bankrmi.testing import SeedFailed, simulate
 from bankrmi.testing.served import services_of
 from tests.testing.changed.orders import Orders
@@ -139,3 +140,27 @@ def test_a_model_that_cannot_be_made_is_refused_in_a_sentence() -> None:
     with pytest.raises(ConfigurationError, match=r"Fails cannot be made: KeyError: 'shelf'"):
         simulate(SHOP, calls, model=After, seeds=range(1))
     assert PlainStock().kept == {}
+
+
+class OrdersAlone(Orders):
+    previous = None  # type: ignore[assignment]
+    stock = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "why"),
+    [
+        (Stock, None, ""),
+        (Stock, PlainStock, "PlainStock knows nothing of version 1: name the model"),
+        (OrdersAlone, None, "OrdersAlone knows nothing of version 1, with which this begins"),
+    ],
+)
+def test_what_began_before_all_that_is_known_is_refused_in_a_sentence(
+    kind: Any, model: Callable[[], object] | None, why: str
+) -> None:
+    """As `check` does with a journal in which a class was migrated."""
+    if not why:
+        assert ServiceByItself(described(kind), model, begins_at=1).version_of("") == 1
+        return
+    with pytest.raises(ConfigurationError, match=why):
+        ServiceByItself(described(kind), model, begins_at=1)

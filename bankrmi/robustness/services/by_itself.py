@@ -74,6 +74,7 @@ class ServiceByItself:
         for name, one in services.each():
             newest = with_version(newest, name, one.version)
         self._version = newest if begins_at is None else begins_at
+        _check_beginning(services, self._version)
         made = description.kind if model is None and isinstance(description, Description) else model
         self._runs = _what_runs(description, made, self._version)
         for service, one in services.each():
@@ -277,12 +278,28 @@ class _Runs(Protocol):
     def rows(self) -> list[tuple[Any, ...]] | None: ...
 
 
+def _check_beginning(services: ServedServices, version: StateVersion) -> None:
+    """Raise ConfigurationError if a class does not know the version with which a state begins."""
+    for name, one in services.each():
+        begins_at = version_of(version, name)
+        if begins_at and begins_at not in one.of_version:
+            raise ConfigurationError(
+                f"{one.name} knows nothing of version {begins_at}, with which this begins: name the class as "
+                "it was as its `previous`"
+            )
+
+
 def _what_runs(description: Description | ServedServices, made: Any, version: StateVersion) -> _Runs:
     if isinstance(description, ServedServices):
         if made is None:
             return ServicesTogether(description, version)
         return PlainModelOfSeveral(description, made, version)
     kinds, begins_at = kinds_of(made, description.version), version_of(version, HOME)
+    if begins_at not in kinds:
+        raise ConfigurationError(
+            f"{name_of(made)} knows nothing of version {begins_at}: name the model of the version before as "
+            "its `previous`"
+        )
     if _is_of(made, Service):
         if getattr(made, "_keeps_attributes", False):
             return PlainAttributes(kinds, begins_at)

@@ -100,8 +100,11 @@ class PlainModel:
         self._set_moment(given)
         return self._run(method, call)
 
+    def _found(self, name: str) -> Any:
+        return getattr(self._object, name, None)
+
     def _run(self, method: Method, call: Called) -> CallOutcome:
-        function: Any = getattr(self._object, method.name, None)
+        function = self._found(call.method)
         return came_of(method, call, lambda args, kwargs: function(*args, **kwargs))
 
 

@@ -31,14 +31,13 @@ from bankrmi.replication.code_versions import StateVersion, version_of, with_ver
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.plain_objects import (
     ModelMaker,
+    PlainModel,
     came_of_migration,
     name_of,
     set_moment,
     unmakeable,
 )
-from bankrmi.robustness.services.plain_runs import came_of
-from bankrmi.service.calls import Called
-from bankrmi.service.declaring import Given, Method, migration_name
+from bankrmi.service.declaring import Given, migration_name
 from bankrmi.service.served_services import ServedServices, plain_name
 
 __all__ = ["PlainModelOfSeveral", "models_of"]
@@ -103,7 +102,7 @@ def _check_change(older: type, newer: type | None) -> None:
         ) from None
 
 
-class PlainModelOfSeveral:
+class PlainModelOfSeveral(PlainModel):
     """The objects that stand for several services, which may call each other."""
 
     def __init__(self, services: ServedServices, model: ModelMaker, version: StateVersion) -> None:
@@ -112,12 +111,12 @@ class PlainModelOfSeveral:
         Raises ConfigurationError if there is no model for that.
         """
         self._services = services
-        self._kinds: dict[str, dict[int, type]] = {name: {} for name, _ in services.each()}
+        self._of: dict[str, dict[int, type]] = {name: {} for name, _ in services.each()}
         make: ModelMaker | None = None
         held = {name: version_of(version, name) for name, _ in services.each()}
         for known in models_of(services, model):
             for name, kind in known.kinds.items():
-                self._kinds[name][version_of(known.version, name)] = kind
+                self._of[name][version_of(known.version, name)] = kind
             if all(one in (0, version_of(known.version, name)) for name, one in held.items()):
                 make = known.make
         if make is None:
@@ -133,44 +132,18 @@ class PlainModelOfSeveral:
     def has(self, name: str, version: int) -> bool:
         """Whether there is such a method, of a service in a version."""
         service, plain = plain_name(name)
-        kind = self._kinds[service].get(version)
+        kind = self._of[service].get(version)
         own = self._part(service)
         return callable(getattr(own if type(own) is kind else kind, plain, None))
 
     def _part(self, service: str) -> Any:
         return getattr(self._object, self._services.called(service), None)
 
-    def rows(self) -> list[tuple[Any, ...]] | None:
-        """Return nothing: its state is not that of the tables."""
-        return None
-
-    def update(
-        self,
-        method: Method,
-        call: Called,
-        given: Given,
-        version: int,  # noqa: ARG002
-        *,
-        may_raise: bool,
-    ) -> CallOutcome:
-        """Do it; return what comes of it."""
-        before = copy.deepcopy(self._object) if may_raise else None
-        self._set_moment(given)
-        came = self._run(method, call)
-        if came.raised and before is not None:
-            self._object = before
-        return came
-
-    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:  # noqa: ARG002
-        """Ask it; return what comes of it."""
-        self._set_moment(given)
-        return self._run(method, call)
-
     def migrate(self, service: str, target: int, given: Given) -> CallOutcome:
         """Have the object of a service become one of the next version."""
         before = copy.deepcopy(self._object)
         part = self._part(service)
-        part.__class__ = self._kinds[service][target]
+        part.__class__ = self._of[service][target]
         self._set_moment(given)
         came = came_of_migration(getattr(part, migration_name(target)))
         if came.raised:
@@ -180,14 +153,13 @@ class PlainModelOfSeveral:
     def create(self, service: str, target: int) -> CallOutcome:
         """Have a service that comes later be there."""
         part = vars(self._object).pop(_LATER + service)
-        part.__class__ = self._kinds[service][target]
+        part.__class__ = self._of[service][target]
         setattr(self._object, self._services.called(service), part)
         return CallOutcome.returned(None)
 
     def _set_moment(self, given: Given) -> None:
         set_moment([self._object, *(self._part(name) for name, _ in self._services.each())], given)
 
-    def _run(self, method: Method, call: Called) -> CallOutcome:
-        service, plain = plain_name(call.method)
-        function: Any = getattr(self._part(service), plain, None)
-        return came_of(method, call, lambda args, kwargs: function(*args, **kwargs))
+    def _found(self, name: str) -> Any:
+        service, plain = plain_name(name)
+        return getattr(self._part(service), plain, None)

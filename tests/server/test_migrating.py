@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from bankrmi.replication.code_versions import migration_of
+from bankrmi.replication.code_versions import SeveralVersions, migration_of
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.record import unpacked
 from bankrmi.server.migrating import PAUSED_LIMIT_MS, Migrations
+from bankrmi.server.status import migration_in_words
 from bankrmi.service import ServedServices, described
 from bankrmi.service.calls import called
+from bankrmi.service.versions import FailedMigration
 from bankrmi.storage.journal import SqliteJournal
 from tests.service.changed_classes import Broken, Hasty, Stock, Stock1, Stock2
 from tests.service.copies import Copy
@@ -186,3 +188,29 @@ def test_one_whose_migration_failed_does_not_have_another_proposed_that_a_server
     assert (failure.service, failure.words) == ("", "KeyError: 'pear'")
     assert both.machine.failure_of("shelves") is None
     both.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "left", "said"),
+    [
+        (None, (), None),
+        (None, (("", ""),), "Stock1 (stock) is at version 1; version 2: it is about to be made"),
+        (
+            FailedMigration(7, "KeyError: 'pear'"),
+            (("", ""), ("shelves", "s2 has version 1")),
+            "Stock1 (stock) stays at version 1, since migrate_1_to_2 failed: KeyError: 'pear'; Shelves1 (shelves)"
+             " is at version 1; version 2: s2 has version 1",
+        ),
+        (
+            FailedMigration(7, "ValueError: no", "more"),
+            (("more", ""),),
+            "more (more) is not there, since `create` failed: ValueError: no",
+        ),
+    ],
+)
+def test_status_says_what_failed_and_what_the_next_one_waits_for(
+    failure: FailedMigration | None, left: tuple[tuple[str, str], ...], said: str | None
+) -> None:
+    services = ServedServices(described(Stock1), {"shelves": described(Shelves1)}, "stock")
+    shown: Any = SimpleNamespace(migrations=left, state_version=SeveralVersions(1, (("shelves", 1),)))
+    assert migration_in_words(services, shown, failure) == said

@@ -198,8 +198,12 @@ def test_one_whose_migration_failed_does_not_have_another_proposed_that_a_server
         (
             FailedMigration(7, "KeyError: 'pear'"),
             (("", ""), ("shelves", "s2 has version 1")),
-            "Stock1 (stock) stays at version 1, since migrate_1_to_2 failed: KeyError: 'pear'; Shelves1 (shelves)"
-             " is at version 1; version 2: s2 has version 1",
+            "; ".join(
+                (
+                    "Stock1 (stock) stays at version 1, since migrate_1_to_2 failed: KeyError: 'pear'",
+                    "Shelves1 (shelves) is at version 1; version 2: s2 has version 1",
+                )
+            ),
         ),
         (
             FailedMigration(7, "ValueError: no", "more"),

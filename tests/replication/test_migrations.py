@@ -389,6 +389,25 @@ def test_whoever_follows_knows_what_is_made() -> None:
     assert ALONE.makes("", 2, of(1))
 
 
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        (CodeVersions(1, 2, 1), ""),
+        (CodeVersions(1, 3, 1), ""),
+        (CodeVersions(1, 1, 1), "s2 has version 1, and version 2 would be created: the module has to be"),
+        (CodeVersions(3, 3, 2), "s2 has version 3, and version 2 would be created: the module has to be"),
+    ],
+)
+def test_a_service_is_created_in_a_version_that_every_server_knows(there: CodeVersions, why: str) -> None:
+    """Else whoever cannot follow would be left behind at once."""
+    ours = ALONE._replace(newest=1, beside=(("orders", CodeVersions(1, 2, 1)),))
+    bank = pair(ours, ours._replace(beside=(("orders", there),)))
+    [(service, said)] = bank.replicas["s1"].next_migrations()
+    assert service == "orders"
+    assert said.startswith(why)
+    assert bool(said) is bool(why)
+
+
 def test_what_is_proposed_twice_does_nothing_the_second_time_and_keeps_nobody_out() -> None:
     """A service that is created again, or a migration: whoever has code of whichever version follows."""
     only_new = CodeVersions(2, 2, 2)

@@ -11,6 +11,7 @@ import apsw
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import following
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
 from bankrmi.robustness.services.seeds import (
@@ -193,6 +194,10 @@ def _take_back_only_the_firsts(self: Versions, action_id: int) -> bool:
     return is_done
 
 
+def _whoever_can_follow(_self: LinkTable, *_given: object) -> str:
+    return ""
+
+
 def _knows_everything(_records: object, _step: Step) -> bool:
     return True
 
@@ -307,6 +312,12 @@ MUTANTS = (
         rule="S6",
         goes_wrong="a standby is told that one service is migrated, and begins with the other one",
         patches=(Patch(ServiceMachine, "_migrate", _migrate_another_service_first),),
+    ),
+    _of_several(
+        name="migrate-before-every-server-can-follow",
+        rule="S6",
+        goes_wrong="a service gets its next version, and a server that has older code is left behind",
+        patches=(Patch(LinkTable, "why_not_migrated", _whoever_can_follow),),
     ),
     _of_several(
         name="migrate-the-tables-of-another-service",

@@ -25,7 +25,7 @@ import apsw
 
 from bankrmi.client.service_requests import declared_error
 from bankrmi.errors import Cancelled, InvalidRequest, NotPrimary, ServiceError
-from bankrmi.replication.code_versions import CodeVersions, StateVersion, version_of
+from bankrmi.replication.code_versions import CodeVersions, StateVersion, migration_of, version_of
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.replication.events import Event, ReadArrived, RequestArrived
 from bankrmi.replication.record import CANCELLED, DONE, Position, unpacked
@@ -43,6 +43,7 @@ from bankrmi.robustness.services.plain_objects import ModelMaker
 from bankrmi.robustness.services.releases import opening_version, releases_of
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.robustness.simulator.asked import SimulatedCall
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.workload import MethodCounts, MigratingHost, Workload
 from bankrmi.server.migrating import Migrations
 from bankrmi.server.service_object import ServiceObject
@@ -87,7 +88,10 @@ class _MachineOfAWorld(ServiceMachine):
 
 
 class _Proposing:
-    """A process whose migrations are proposed, and now and then once more: that does nothing (S6)."""
+    """A process whose migrations are proposed, and now and then once more: that does nothing (S6).
+
+    Rule: it is looked at here once more that whoever is linked states code that can follow.
+    """
 
     def __init__(self, host: MigratingHost) -> None:
         self._host = host
@@ -101,9 +105,20 @@ class _Proposing:
         return self._host.journal
 
     def take(self, event: Event) -> None:
-        self._host.take(event)
         assert isinstance(event, RequestArrived)
+        self._check_that_all_can_follow(event)
+        self._host.take(event)
         self._host.twice(lambda: self._propose_again(event))
+
+    def _check_that_all_can_follow(self, event: RequestArrived) -> None:
+        migration, version = migration_of(event.request[0]), self.journal.version
+        assert migration is not None
+        for name, code in self.replica.condition().codes.items():
+            if not code.makes(*migration, version):
+                method = called(unpacked(event.operations)[0]).method
+                raise SimulationFailure(
+                    "safety", f"{method} is proposed, and {name} states that it cannot follow"
+                )
 
     def _propose_again(self, event: RequestArrived) -> None:
         """As somebody does who does not know what came of the first."""

@@ -80,6 +80,8 @@ class Order:
     blocked: list[int]
     ignored: list[int]
     starts_others: bool
+    does_first: list[str | int] | None
+    """A function of ours, as module and name, and its arguments: what `preexec_fn` does."""
 
     def packed(self) -> bytes:
         """Return it as it crosses the socket."""
@@ -205,6 +207,9 @@ def _become(order: Order, files: list[int], not_yet_there: int) -> None:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if number in order.ignored else usual)
     signal.pthread_sigmask(signal.SIG_SETMASK, order.blocked)
+    if order.does_first is not None:
+        module, name, *arguments = order.does_first
+        getattr(import_module(str(module)), str(name))(*arguments)
     os.close(becoming)
 
 

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ _OURS = ("bankrmi", "tests")
 _STARTING_OTHERS = {"up", "demo", "chaos", "bench", "console"}
 _NOTHING_SPECIAL = {
     "executable": None,
-    "preexec_fn": None,
     "shell": False,
     "gid": None,
     "gids": None,
@@ -67,6 +67,9 @@ class Popen(subprocess.Popen[Any]):
         """Return its pid if it can be forked."""
         if any(given.get(name, usual) != usual for name, usual in _NOTHING_SPECIAL.items()):
             return None
+        does_first = given["preexec_fn"]
+        if does_first is not None and not _can_be_told(does_first):
+            return None
         standard = (given["p2cread"], given["c2pwrite"], given["errwrite"])
         files = {number: number if file == -1 else file for number, file in enumerate(standard)}
         return fork(
@@ -76,6 +79,7 @@ class Popen(subprocess.Popen[Any]):
             environment=given["env"],
             most_files=self._most_files,
             own_session=given["start_new_session"],
+            does_first=does_first,
         )
 
     def wait(self, timeout: float | None = None) -> int:
@@ -107,8 +111,12 @@ def fork(
     most_files: int | None = None,
     own_session: bool = False,
     on_a_terminal: bool = False,
+    does_first: partial[object] | None = None,
 ) -> int | None:
-    """Fork what this command would run; return its pid, or None if it has to be started as ever."""
+    """Fork what this command would run; return its pid, or None if it has to be started as ever.
+
+    `does_first` is what the new process does before it is its program (`preexec_fn`).
+    """
     words, network = _without_its_network([os.fsdecode(word) for word in command])
     variables = {
         os.fsdecode(name): os.fsdecode(value)
@@ -135,9 +143,23 @@ def fork(
             blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
             ignored=[int(number) for number in HEEDED if signal.getsignal(number) == signal.SIG_IGN],
             starts_others=not _STARTING_OTHERS.isdisjoint(words[3:]),
+            does_first=None
+            if does_first is None
+            else [does_first.func.__module__, does_first.func.__name__, *does_first.args],
         )
         with network.open("rb", buffering=0) as place:
             return _INTERPRETER[0].fork(order, [*files.values(), place.fileno()])
+
+
+def _can_be_told(does_first: object) -> bool:
+    """Whether it is a function of a module of ours, with plain values: another process can call it, too."""
+    return (
+        isinstance(does_first, partial)
+        and not does_first.keywords
+        and does_first.func.__module__.partition(".")[0] in _OURS
+        and does_first.func.__name__ == does_first.func.__qualname__
+        and all(type(value) in (int, str) for value in does_first.args)
+    )
 
 
 def _without_its_network(words: list[str]) -> tuple[list[str], Path]:

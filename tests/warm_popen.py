@@ -1,4 +1,5 @@
-"""`Popen` that forks modules of ours from an interpreter that has imported them, and starts all else as ever.
+"""`Popen` that forks modules of ours, and programs that use them, from an interpreter that has imported them,
+and starts all else as ever.
 
 Rule 1: what it returns is a child of ours, started with the same files, folder, environment, signals, session
         and process group as `subprocess.Popen` would start it with.
@@ -44,10 +45,21 @@ _NOTHING_SPECIAL = {
 
 
 class Popen(subprocess.Popen[Any]):
-    """What `subprocess.Popen` says and does; `most_files` is how many files it may have open."""
+    """What `subprocess.Popen` says and does; `most_files` is how many files it may have open.
 
-    def __init__(self, args: Sequence[str], *, most_files: int | None = None, **keywords: Any) -> None:
+    `uses_ours`: what Python runs may be a text, or a file, and does not mind that our code is imported.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        *,
+        most_files: int | None = None,
+        uses_ours: bool = False,
+        **keywords: Any,
+    ) -> None:
         self._most_files = most_files
+        self._uses_ours = uses_ours
         super().__init__(args, **keywords)
 
     def _execute_child(self, *args: Any) -> None:
@@ -80,6 +92,7 @@ class Popen(subprocess.Popen[Any]):
             most_files=self._most_files,
             own_session=given["start_new_session"],
             does_first=does_first,
+            uses_ours=self._uses_ours,
         )
 
     def wait(self, timeout: float | None = None) -> int:
@@ -112,22 +125,23 @@ def fork(
     own_session: bool = False,
     on_a_terminal: bool = False,
     does_first: partial[object] | None = None,
+    uses_ours: bool = False,
 ) -> int | None:
     """Fork what this command would run; return its pid, or None if it has to be started as ever.
 
-    `does_first` is what the new process does before it is its program (`preexec_fn`).
+    `does_first` is what the new process does before it is its program (`preexec_fn`); `uses_ours` as for
+    `Popen`.
     """
     words, network = _without_its_network([os.fsdecode(word) for word in command])
     variables = {
         os.fsdecode(name): os.fsdecode(value)
         for name, value in (os.environ if environment is None else environment).items()
     }
-    if words[:2] != [sys.executable, "-m"] or words[2].partition(".")[0] not in _OURS:
-        return None
-    if len(os.fsencode("\0".join(words))) >= MOST_WORDS:
+    if not _is_ours(words, uses_ours) or len(os.fsencode("\0".join(words))) >= MOST_WORDS:
         return None
     starts_in = Path.cwd() if folder is None else Path(folder).absolute()
-    if not _finds_our_code([*([] if folder is None else [str(starts_in)]), *paths_of(variables)]):
+    first = [str(starts_in)] if folder is not None and words[1] in ("-m", "-c") else []
+    if not _finds_our_code([*first, *paths_of(variables)]):
         return None
     with _ONE_AT_A_TIME:
         if not _forks_with(variables):
@@ -149,6 +163,15 @@ def fork(
         )
         with network.open("rb", buffering=0) as place:
             return _INTERPRETER[0].fork(order, [*files.values(), place.fileno()])
+
+
+def _is_ours(words: Sequence[str], uses_ours: bool) -> bool:
+    """Whether Python runs a module of ours, or a program that `uses_ours`: a text, or one in a file."""
+    if len(words) < 2 or words[0] != sys.executable:
+        return False
+    if words[1] == "-m":
+        return words[2].partition(".")[0] in _OURS
+    return uses_ours and (words[1] == "-c" or not words[1].startswith("-"))
 
 
 def _can_be_told(does_first: object) -> bool:

@@ -156,7 +156,7 @@ def fork(
             on_a_terminal=on_a_terminal,
             blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
             ignored=[int(number) for number in HEEDED if signal.getsignal(number) == signal.SIG_IGN],
-            starts_others=not _STARTING_OTHERS.isdisjoint(words[3:]),
+            starts_others=words[1] != "-m" or not _STARTING_OTHERS.isdisjoint(words[3:]),
             does_first=None
             if does_first is None
             else [does_first.func.__module__, does_first.func.__name__, *does_first.args],

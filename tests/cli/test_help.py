@@ -126,7 +126,7 @@ class Typed:
         self.terminal = pexpect.spawn(
             command[0],
             command[1:],
-            env={**surroundings, "TERM": "xterm", "LC_ALL": "C.UTF-8"},
+            env={**surroundings, "TERM": "xterm"},
             encoding="utf-8",
             timeout=60,
             dimensions=(40, 160),

@@ -47,7 +47,8 @@ _NOTHING_SPECIAL = {
 class Popen(subprocess.Popen[Any]):
     """What `subprocess.Popen` says and does; `most_files` is how many files it may have open.
 
-    `uses_ours`: what Python runs may be a text, or a file, and does not mind that our code is imported.
+    `uses_ours`: what Python runs may be a text, a file, or a module of others (pytest); it does not mind that
+    our code is imported already.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ def fork(
             on_a_terminal=on_a_terminal,
             blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
             ignored=[int(number) for number in HEEDED if signal.getsignal(number) == signal.SIG_IGN],
-            starts_others=words[1] != "-m" or not _STARTING_OTHERS.isdisjoint(words[3:]),
+            starts_others=uses_ours or not _STARTING_OTHERS.isdisjoint(words[3:]),
             does_first=None
             if does_first is None
             else [does_first.func.__module__, does_first.func.__name__, *does_first.args],
@@ -166,12 +167,12 @@ def fork(
 
 
 def _is_ours(words: Sequence[str], uses_ours: bool) -> bool:
-    """Whether Python runs a module of ours, or a program that `uses_ours`: a text, or one in a file."""
+    """Whether Python runs a module of ours, or anything else that `uses_ours`."""
     if len(words) < 2 or words[0] != sys.executable:
         return False
-    if words[1] == "-m":
-        return words[2].partition(".")[0] in _OURS
-    return uses_ours and (words[1] == "-c" or not words[1].startswith("-"))
+    if words[1] == "-m" and words[2].partition(".")[0] in _OURS:
+        return True
+    return uses_ours and (words[1] in ("-c", "-m") or not words[1].startswith("-"))
 
 
 def _can_be_told(does_first: object) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
@@ -54,6 +55,12 @@ def _log_lines_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def _services_that_start_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes of a `ServiceCluster` are forked, as those of other tests: see `tests.warm`."""
     monkeypatch.setattr(running, "Popen", warm.Popen)
+
+
+@pytest.fixture
+def starting_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that our code starts in this process, be it with asyncio, are forked, too."""
+    monkeypatch.setattr(subprocess, "Popen", warm.Popen)
 
 
 _BEGIN_FIRST = (

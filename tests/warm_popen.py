@@ -249,7 +249,7 @@ def _new_interpreter() -> _Interpreter:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         _STARTED.append(
-            subprocess.Popen(
+            _AS_EVER(
                 [sys.executable, "-m", "tests.warm_interpreter", str(theirs.fileno()), "." * MOST_WORDS],
                 pass_fds=(theirs.fileno(),),
                 cwd=_ROOT,
@@ -260,6 +260,7 @@ def _new_interpreter() -> _Interpreter:
 
 _INTERPRETER: list[_Interpreter] = []
 _STARTED: list[subprocess.Popen[bytes]] = []
+_AS_EVER = subprocess.Popen  # Whatever that name stands for later.
 _ONE_AT_A_TIME = threading.Lock()
 
 

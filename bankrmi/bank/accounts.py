@@ -68,6 +68,11 @@ class Accounts:
         self.needs_protocol = 1
         """The version of the protocol that knows all operations that were applied."""
 
+    @property
+    def goes_back_to(self) -> int:
+        """Whatever was done, how to take it back is in its record."""
+        return 0
+
     def version_at(self, _action_id: int) -> int:
         """Return the only version that there is."""
         return self.version

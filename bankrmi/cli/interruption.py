@@ -15,14 +15,15 @@ from __future__ import annotations
 import re
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 
 import click
 
 from bankrmi.cli.exit_codes import ExitCode
+from bankrmi.patient_handlers import patient
 from bankrmi.signals import HEEDED
 
 __all__ = [
@@ -66,7 +67,7 @@ def interruptible() -> Iterator[None]:
     try:
         for number, handler in handlers.items():
             if handler is not signal.SIG_IGN:
-                signal.signal(number, interrupt)
+                signal.signal(number, patient(interrupt))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
     finally:
@@ -85,8 +86,8 @@ class _Interrupt:
 
     def __call__(self, number: int, _: FrameType | None) -> None:
         if self._first is None:
-            self._first, self._raised_s = Interrupted(number), time.monotonic()
-        elif time.monotonic() - self._raised_s < TELLING_S:
+            self._first, self._raised_s = Interrupted(number), monotonic()
+        elif monotonic() - self._raised_s < TELLING_S:
             return
         raise self._first
 

@@ -5,6 +5,7 @@
     migrate:retired            it is, and nothing is there yet that opens
     migrate:before-opening     all is there but the last commit (or, of servers, the first view)
     migrate:opened             the bank is open there, and nobody was told
+    migrate:taken-away         what was copied is taken away by a --cancel, and the servers are still retired
 
 Rule: without the variable nobody watches for places.
 """
@@ -17,7 +18,7 @@ import signal
 __all__ = ["PLACES", "reached"]
 
 _VARIABLE = "BANKRMI_FAILPOINT"
-PLACES = ("copied", "before-retiring", "retired", "before-opening", "opened")
+PLACES = ("copied", "before-retiring", "retired", "before-opening", "opened", "taken-away")
 
 
 def reached(place: str) -> None:

@@ -452,17 +452,26 @@ def cancel_to_database(
             row = database.look()
             if row is not None and row.came_from == view.history and row.arriving is not None:
                 database.drop_arriving(row.arriving)
+                reached("migrate:taken-away")
             elif view.retired_for is not None and not force:
-                what = "the bank is open there" if row is not None else "there is no trace of it there"
-                raise InvalidRequest(
-                    f"the servers are retired for {foreign(view.retired_for)}; in {database.in_words} "
-                    f"{what}: "
-                    "nothing was changed. `bankrmi migrate --from` brings a bank back"
-                )
+                raise InvalidRequest(_not_cancelled(view.retired_for, database.in_words, row))
     except Unreached:
         if not force:
             raise
     return _reinstated(servers, view)
+
+
+def _not_cancelled(retired_for: str, where: str, row: BankRow | None) -> str:
+    """Return why the servers stay retired, and what to do then."""
+    told = f"the servers are retired for {foreign(retired_for)}, and"
+    if row is not None:
+        brings = "`bankrmi migrate --from` brings it back"
+        return f"{told} the bank is open there, in {where}: nothing was changed. {brings}"
+    return (
+        f"{told} there is no trace of the bank in {where}: nothing was changed. It is so after a --cancel "
+        "that was interrupted: `--cancel --force` goes on with that. In another database than theirs, or one "
+        "that lost its data, it is so, too: then what was done there since would be lost"
+    )
 
 
 def _reinstated(servers: _Servers, seen: View) -> Mapping[str, Any] | None:

@@ -1,7 +1,8 @@
 """Coming back: a server outside `in_sync` shows the tail of its journal, and does what the primary answers.
 
-Rule 1: the tail thins out (1, 2, 4, 8, ... operations apart) and always ends at the anchor, so it is short
-        however long the journal is; the checkpoints that follow find the exact place (A3).
+Rule 1: the tail thins out (1, 2, 4, 8, ... operations apart) and always ends where the journal can be rolled
+        back to, at its anchor or later, so it is short however long the journal is; the checkpoints that
+        follow find the exact place (A3). Who has nothing in common with that gets a copy (`admission`).
 Rule 2: a copy takes the journal's place only while it is still what this server needs.
 """
 
@@ -21,19 +22,20 @@ COPY_AGAIN_MS = 500.0
 
 
 def tail_of(journal: Journal) -> list[Position]:
-    """Return positions from the tip down, thinning out, to the anchor; nothing if the copy is empty."""
+    """Return positions from the tip down, thinning out, to where it goes back to; nothing if the copy is
+    empty."""
     if journal.adopted is None:
         return []
-    tail, anchor = [], journal.anchor
-    action_id, step = journal.tip.action_id, 1
-    while action_id > anchor.action_id:
+    end = journal.holding(journal.goes_back_to) or journal.anchor
+    tail, action_id, step = [], journal.tip.action_id, 1
+    while action_id > end.action_id:
         position = journal.before(action_id + 1)
         assert position is not None
-        if position == anchor:
+        if position == end:
             break
         tail.append(position)
         action_id, step = min(action_id - step, position.action_id - 1), step * 2
-    return [*tail, anchor]
+    return [*tail, end]
 
 
 class Joiner:

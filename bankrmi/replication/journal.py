@@ -54,6 +54,13 @@ class Journal(Protocol):
         """Where the journal begins: the newest record that was folded, or else the opening state."""
 
     @property
+    def goes_back_to(self) -> int:
+        """The oldest action id that it can be rolled back to: the anchor's, or a later one.
+
+        How to take back what is acknowledged is not known for ever.
+        """
+
+    @property
     def version(self) -> StateVersion:
         """Of the state, after the newest record."""
 
@@ -109,7 +116,7 @@ class Journal(Protocol):
     def roll_back(self, to: int) -> list[Record]:
         """Undo every record that ends above action id `to`; keep a record of them, and return them.
 
-        Raises BrokenInvariant below the anchor.
+        Raises BrokenInvariant below `goes_back_to`.
         """
 
     def newest(self, session: str) -> int | None:

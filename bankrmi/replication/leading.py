@@ -38,7 +38,7 @@ from bankrmi.replication.messages import (
     ViewNews,
 )
 from bankrmi.replication.peer import PeerState
-from bankrmi.replication.reading import ReadFacts, Reads
+from bankrmi.replication.reading import NOT_AT_ONCE, ReadFacts, Reads, ReadsAtOnce, rests_on
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.replication.wishes import Asked, Wishes
@@ -144,39 +144,24 @@ class Leader:
         if not step.runs_its_state:
             step.answer(event.token, IsBusy())
             return
-        at_once = self.read_at_once(event.query, event.seen, step)
+        at_once = self.reads_at_once(step).read(event.query, event.seen, step.journal, step.now_ms)
         if at_once is not None:
             step.answer(event.token, at_once)
             return
         reply = Read(self.view.history, step.tip, step.journal.read(event.query))
-        rests_on = self._rests_on(event.query, event.seen, step)
+        action_id = rests_on(event.query, event.seen, step.journal, self.view.history)
         if self._facts(step).may_read:
-            self._answers.add(rests_on, event.token, reply)
+            self._answers.add(action_id, event.token, reply)
         else:
-            self._reads.add_unconfirmed(rests_on, event.token, reply)
+            self._reads.add_unconfirmed(action_id, event.token, reply)
 
-    def read_at_once(self, query: Any, seen: Seen | None, step: Step) -> Read | None:
-        """R1, R2, R4, R5, S5: return the answer to a read that nothing keeps waiting; else None."""
-        acknowledged = self.acknowledged
-        if (
-            self._answers_nobody
-            or not self._all_inherited_is_acknowledged
-            or self._rests_on(query, seen, step) > acknowledged
-            or not self._facts(step).may_read
-            or not step.runs_its_state
-        ):
-            return None
-        return Read(self.view.history, min(step.tip, acknowledged), step.journal.read(query))
-
-    def _rests_on(self, query: Any, seen: Seen | None, step: Step) -> int:
-        """R4, R5: what has to be acknowledged here before the read is answered.
-
-        Of what the caller has seen this copy may hold another entry, if a clock betrays the lease.
-        """
-        changed_at = step.journal.changed_at(query)
-        if seen is None or seen[0] != self.view.history:
-            return changed_at
-        return max(changed_at, seen[1])
+    def reads_at_once(self, step: Step) -> ReadsAtOnce:
+        """R1, R2, R4, S5: return what reads are answered by, unless they have to wait."""
+        if self._answers_nobody or not self._all_inherited_is_acknowledged or not step.runs_its_state:
+            return NOT_AT_ONCE
+        until_ms = self._facts(step).may_read_until_ms
+        newest = min(step.tip, self.acknowledged)
+        return ReadsAtOnce(until_ms, self.view.history, self.acknowledged, newest)
 
     def _is_behind(self, seen: Seen, tip: int) -> bool:
         """R5: has the caller seen more of this history than this copy, which ends at `tip`, holds?"""

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.settings import Settings
 
-__all__ = ["Grants", "binding_ms", "first_grants", "holds_read_lease", "read_lease_left_ms"]
+__all__ = ["Grants", "binding_ms", "first_grants", "holds_until", "read_lease_ends_ms", "read_lease_left_ms"]
 
 
 def binding_ms(lease_ms: float, drift_ms: float) -> int:
@@ -29,24 +29,27 @@ def binding_ms(lease_ms: float, drift_ms: float) -> int:
     return ceil(lease_ms + drift_ms) if lease_ms > 0 else 0
 
 
+def read_lease_ends_ms(lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]) -> float:
+    """Return until when a primary may answer from its own copy, unless it hears more (R2).
+
+    `confirmed_at_ms` holds, for every other member (there is one), the sending time of the newest message
+    that it acknowledged in this epoch.
+    """
+    return min(confirmed_at_ms) + lease_ms - drift_ms if lease_ms > 0 else -inf
+
+
+def holds_until(end_ms: float, now_ms: float) -> bool:
+    """Return whether what holds until `end_ms` still does."""
+    return end_ms - now_ms > 0
+
+
 def read_lease_left_ms(
     now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]
 ) -> float:
-    """Return for how long a primary may still answer from its own copy (R2); 0 or less: not any more.
-
-    `confirmed_at_ms` holds, for every other member, the sending time of the newest message that it
-    acknowledged in this epoch.
-    """
+    """Return for how long a primary may still answer from its own copy (R2); 0 or less: not any more."""
     if lease_ms <= 0:
         return 0.0
-    return min(confirmed_at_ms, default=now_ms) + lease_ms - drift_ms - now_ms
-
-
-def holds_read_lease(
-    now_ms: float, lease_ms: float, drift_ms: float, confirmed_at_ms: Iterable[float]
-) -> bool:
-    """Return whether every other member acknowledged something sent less than a lease ago (R2)."""
-    return read_lease_left_ms(now_ms, lease_ms, drift_ms, confirmed_at_ms) > 0
+    return read_lease_ends_ms(lease_ms, drift_ms, [*confirmed_at_ms] or [now_ms]) - now_ms
 
 
 @dataclass(slots=True)

@@ -98,7 +98,7 @@ CheckpointAnswer = Acknowledged | Mismatch | Superseded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRequest:
-    """From a server outside `in_sync`: the tail of its journal, newest first, thinning out to its anchor.
+    """From a server outside `in_sync`: the tail of its journal, newest first, thinning out (see `joining`).
 
     `number` counts the requests of one process: a late one speaks of a disk that has been replaced since.
     """

@@ -5,19 +5,22 @@ Rule 1: the value is taken when the read arrives, and leaves when the newest ent
 Rule 2: without the lease it leaves only after every member has confirmed a message that was *sent* after
         the read arrived; one such round is on its way at a time, and the next one serves all who wait.
 Rule 3: whether the lease holds is reckoned here from facts that the leader brings.
+Rule 4: until when reads are answered at once is reckoned once, and holds until the rules take a step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import inf
 from typing import Any, NamedTuple
 
 from bankrmi.replication.answers import Answers, PendingAnswer
 from bankrmi.replication.effects import Read
-from bankrmi.replication.events import ReadArrived
-from bankrmi.replication.lease import holds_read_lease, read_lease_left_ms
+from bankrmi.replication.events import ReadArrived, Seen
+from bankrmi.replication.journal import Journal
+from bankrmi.replication.lease import holds_until, read_lease_ends_ms, read_lease_left_ms
 
-__all__ = ["ReadFacts", "Reads"]
+__all__ = ["NOT_AT_ONCE", "ReadFacts", "Reads", "ReadsAtOnce", "rests_on"]
 
 
 class ReadFacts(NamedTuple):
@@ -35,13 +38,18 @@ class ReadFacts(NamedTuple):
     lost_disk: bool
 
     @property
-    def may_read(self) -> bool:
+    def may_read_until_ms(self) -> float:
         """R1: a primary alone, with no proposal of its own unsettled.  R2: the read lease."""
         if self.lost_disk:
-            return False
+            return -inf
         if not self.confirmed_at_ms:
-            return self.settled
-        return holds_read_lease(self.now_ms, self.lease_ms, self.drift_ms, self.confirmed_at_ms)
+            return inf if self.settled else -inf
+        return read_lease_ends_ms(self.lease_ms, self.drift_ms, self.confirmed_at_ms)
+
+    @property
+    def may_read(self) -> bool:
+        """Whether reads need no round trip now."""
+        return holds_until(self.may_read_until_ms, self.now_ms)
 
     @property
     def can_confirm(self) -> bool:
@@ -52,6 +60,40 @@ class ReadFacts(NamedTuple):
     def lease_left_ms(self) -> float:
         """For how long reads need no round trip, for the status."""
         return read_lease_left_ms(self.now_ms, self.lease_ms, self.drift_ms, self.confirmed_at_ms)
+
+
+class ReadsAtOnce(NamedTuple):
+    """What reads are answered by that nothing keeps waiting (R1, R2, R4, R5), until the rules take a step."""
+
+    until_ms: float
+    history: str
+    acknowledged: int
+    newest: int
+    """The newest entry here that is acknowledged: what an answer says of how much it has seen."""
+
+    def read(self, query: Any, seen: Seen | None, journal: Journal, now_ms: float) -> Read | None:
+        """Return the answer, or None if the read has to wait."""
+        if (
+            not holds_until(self.until_ms, now_ms)
+            or rests_on(query, seen, journal, self.history) > self.acknowledged
+        ):
+            return None
+        return Read(self.history, self.newest, journal.read(query))
+
+
+NOT_AT_ONCE = ReadsAtOnce(-inf, "", 0, 0)
+"""Every read waits."""
+
+
+def rests_on(query: Any, seen: Seen | None, journal: Journal, history: str) -> int:
+    """R4, R5: return what has to be acknowledged here before the read is answered.
+
+    Of what the caller has seen this copy may hold another entry, if a clock betrays the lease.
+    """
+    changed_at = journal.changed_at(query)
+    if seen is None or seen[0] != history:
+        return changed_at
+    return max(changed_at, seen[1])
 
 
 class Reads:

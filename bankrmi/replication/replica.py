@@ -87,6 +87,7 @@ from bankrmi.replication.messages import (
 )
 from bankrmi.replication.office import Office
 from bankrmi.replication.proposals import Proposals
+from bankrmi.replication.reading import NOT_AT_ONCE, ReadsAtOnce
 from bankrmi.replication.roles import Adopting, Joining, Leading, Role, Starting, State, Won
 from bankrmi.replication.server_set import ServerSet
 from bankrmi.replication.settings import Settings
@@ -132,10 +133,12 @@ class Replica:
         self._first_view = FirstView()
         self._asked_to_be_fenced: list[Any] = []
         self._takeovers = Takeovers()
+        self._reads_at_once: ReadsAtOnce | None = None  # None: not reckoned since the last step.
 
     def step(self, event: Event, *, now_ms: float) -> list[Effect]:
         """Take one event; return what is to be done, in order.  Raises BrokenInvariant (rule F3)."""
         self._now_ms = now_ms
+        self._reads_at_once = None
         if isinstance(event, Committed):
             return self._committed(event.number)
         if isinstance(event, Tick):  # Own lateness is not the others' silence: what came since is read first.
@@ -160,11 +163,13 @@ class Replica:
 
         It changes nothing, and is what `step` would answer.
         """
-        state = self._office.state
-        if self._office.adopting is not None or not isinstance(state, Leading):
-            return None
         self._now_ms = now_ms
-        return state.leader.read_at_once(query, seen, self._this_step())
+        at_once = self._reads_at_once
+        if at_once is None:
+            leader = self.primary if self._office.adopting is None else None
+            at_once = NOT_AT_ONCE if leader is None else leader.reads_at_once(self._this_step())
+            self._reads_at_once = at_once
+        return at_once.read(query, seen, self.journal, now_ms)
 
     def _take_or_hold(self, event: Happening, step: Step) -> None:
         if self._office.adopting is not None:

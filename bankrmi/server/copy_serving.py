@@ -119,9 +119,11 @@ class CopyServer:
         *,
         new_name: Callable[[], str] = lambda: secrets.token_hex(NAME_BYTES),
         chunk_bytes: int = CHUNK_BYTES,
+        idle_seconds: float = SECONDS,
         go_on_seconds: float = GO_ON_SECONDS,
     ) -> None:
-        """`make` begins a copy of this name."""
+        """`make` begins a copy of this name. One that is not read for `idle_seconds` is thrown away."""
+        self._idle_seconds = idle_seconds
         self._go_on_seconds = go_on_seconds
         self._make = make
         self._new_name = new_name
@@ -187,7 +189,7 @@ class CopyServer:
         copy = self._copy
         if copy is not None and copy.is_whole:
             idle_ms = self._clock.now_ms() - copy.read_ms
-            if copy.call.connection_lost or idle_ms > 1000 * SECONDS:
+            if copy.call.connection_lost or idle_ms > 1000 * self._idle_seconds:
                 self._drop()
 
     def _drop(self, why: str = "") -> None:

@@ -133,6 +133,11 @@ class ServiceMachine:
         """The methods of other services that the newest call has called, as a journal names methods."""
         return self._runner.inner_calls
 
+    @property
+    def goes_back_to(self) -> int:
+        """The oldest action id to which calls can be taken back (rule 7), and migrations (S6)."""
+        return max(self._kept_from, self._versions.since(0 if self._migrated_at is None else 1))
+
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id."""
         return self._versions.at(action_id)

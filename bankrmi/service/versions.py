@@ -98,6 +98,12 @@ class Versions:
         """Of the newest migration, or of the opening."""
         return self._rows[-1].action_id if self._rows else 0
 
+    def since(self, before: int) -> int:
+        """Return the action id since which the versions are what they were before the `before` newest
+        migrations, of those that were done."""
+        done = sorted({row.action_id for row in self._rows if row.failed is None}, reverse=True)
+        return done[before] if before < len(done) else 0
+
     def at(self, action_id: int) -> StateVersion:
         """Return the versions at an action id."""
         before = [row for row in self._rows if row.action_id <= action_id]

@@ -330,6 +330,11 @@ class SqliteJournal:
         """Of the state, after the newest record."""
         return self._derived.machine.version
 
+    @property
+    def goes_back_to(self) -> int:
+        """The oldest action id that it can be rolled back to: the anchor's, or a later one."""
+        return max(self.anchor.action_id, self._derived.machine.goes_back_to)
+
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state after the record that ends there, or holds it."""
         return self._derived.machine.version_at(action_id)
@@ -530,10 +535,10 @@ class SqliteJournal:
 
         A record of them is kept beside the database.
         """
-        if to < self.anchor.action_id:
+        if to < self.goes_back_to:
             raise BrokenInvariant(
-                f"what was acknowledged is to be rolled back to action id {to}: the journal begins at "
-                f"{self.anchor.action_id}"
+                f"what was acknowledged is to be rolled back to action id {to}: the journal goes back to "
+                f"{self.goes_back_to}"
             )
         removed = list(self._records.above(to))
         if not removed:

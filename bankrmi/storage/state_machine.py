@@ -40,6 +40,10 @@ class StateMachine(Protocol):
     def version(self) -> StateVersion:
         """Of the state: one and the same where nothing ever migrates it."""
 
+    @property
+    def goes_back_to(self) -> int:
+        """The oldest action id that `undo` can lead back to; 0 where it takes back all that there is."""
+
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id that it has had."""
 

@@ -9,9 +9,11 @@ Rule 3: worlds in which no update is done have tested nothing, and that is a fai
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.patient_handlers import with_patient_handlers
 from bankrmi.robustness.services.any_calls import any_calls
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.conversations import CallScript
@@ -110,21 +112,23 @@ def simulate(
 
     whole = SimulatedSeeds()
     update_names = {name for name, method in description.methods.items() if method.is_update}
-    for result in simulate_these(
+    results = simulate_these(
         iter(seeds),
         servers=servers,
         duration_ms=1000 * seconds,
         workload_of=lambda seed: ServiceWorkload(description, script, model, seed),
         jobs=jobs,
-    ):
-        whole.add(result, update_names)
-        if result.failure is not None:
-            words = _again(service, workload, model, result, seconds)
-            raise SeedFailed(
-                f"{failure_in_words(description.name, result)}\nonce more: {words}",
-                seed=result.seed,
-                kind=result.failure.kind,
-            )
+    )
+    with with_patient_handlers(), closing(results):
+        for result in results:
+            whole.add(result, update_names)
+            if result.failure is not None:
+                words = _again(service, workload, model, result, seconds)
+                raise SeedFailed(
+                    f"{failure_in_words(description.name, result)}\nonce more: {words}",
+                    seed=result.seed,
+                    kind=result.failure.kind,
+                )
     if not whole.updates:
         raise SeedFailed(
             f"{description.name}: nothing was tested: in {whole.seeds} seeds no update was done",

@@ -252,6 +252,12 @@ def test_interrupted_anywhere_on_the_way_to_a_database_it_is_run_again_and_nothi
                 caller.goes_on(cluster)  # The servers keep the bank.
             migrate(cluster, *to, dies_at="retired")
             _nobody_answers(cluster)
+            migrate(cluster, *to, "--cancel", dies_at="taken-away")
+            again = bankrmi(cluster, "migrate", *to, "--cancel", "--yes")
+            assert (again.returncode, "after a --cancel that was interrupted" in again.stderr) == (2, True)
+            assert "the servers keep the bank" in migrate(cluster, *to, "--cancel", "--force")
+            caller.goes_on(cluster)
+            migrate(cluster, *to, dies_at="retired")
             assert "the servers keep the bank" in migrate(cluster, *to, "--cancel")
             caller.goes_on(cluster)
             assert "the servers serve on" in migrate(cluster, *to, "--prepare")

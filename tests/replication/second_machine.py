@@ -26,6 +26,10 @@ class NamedSets:
 
     version = 1
 
+    @property
+    def goes_back_to(self) -> int:
+        return 0
+
     def version_at(self, _action_id: int) -> int:
         return self.version
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bankrmi.replication.lease import Grants, binding_ms, holds_read_lease, read_lease_left_ms
+from bankrmi.replication.lease import Grants, binding_ms, holds_until, read_lease_ends_ms, read_lease_left_ms
 from bankrmi.replication.peer import PeerState
 
 LEASE_MS, DRIFT_MS = 1000.0, 20.0
@@ -21,7 +21,7 @@ def test_a_late_answer_never_lengthens_a_lease(sent_ms: int, delay_ms: int, now_
     at_once.acknowledged(1, 0)
     late.acknowledged(1, 0)
     assert late.confirmed_at_ms == at_once.confirmed_at_ms == sent_ms
-    held = holds_read_lease(now_ms, LEASE_MS, DRIFT_MS, [late.confirmed_at_ms])
+    held = holds_until(read_lease_ends_ms(LEASE_MS, DRIFT_MS, [late.confirmed_at_ms]), now_ms)
     assert held == (now_ms < sent_ms + LEASE_MS - DRIFT_MS)
 
 
@@ -44,16 +44,16 @@ def test_the_newest_acknowledged_sending_counts_in_whatever_order_answers_come(
 def test_the_lease_is_as_long_as_the_shortest_confirmation(confirmed: list[int], now_ms: int) -> None:
     left = read_lease_left_ms(now_ms, LEASE_MS, DRIFT_MS, confirmed)
     assert left == min(confirmed) + 980 - now_ms
-    assert holds_read_lease(now_ms, LEASE_MS, DRIFT_MS, confirmed) == (left > 0)
+    assert holds_until(read_lease_ends_ms(LEASE_MS, DRIFT_MS, confirmed), now_ms) == (left > 0)
 
 
-@given(confirmed=st.lists(TIMES, max_size=4), now_ms=TIMES)
+@given(confirmed=st.lists(TIMES, min_size=1, max_size=4), now_ms=TIMES)
 def test_without_leases_nobody_holds_one(confirmed: list[int], now_ms: int) -> None:
-    assert not holds_read_lease(now_ms, 0, DRIFT_MS, confirmed)
+    assert not holds_until(read_lease_ends_ms(0, DRIFT_MS, confirmed), now_ms)
 
 
 def test_who_never_confirmed_gives_no_lease() -> None:
-    assert not holds_read_lease(5, LEASE_MS, DRIFT_MS, [5, FOR_EVER])
+    assert not holds_until(read_lease_ends_ms(LEASE_MS, DRIFT_MS, [5, FOR_EVER]), 5)
 
 
 @given(sent_ms=TIMES, transit_ms=TIMES)

@@ -41,7 +41,7 @@ SqliteJournal.decide = lambda self, epoch, request, *more: decide(
     "read without a lease": """
 from bankrmi.replication.reading import ReadFacts
 
-ReadFacts.may_read = True
+ReadFacts.may_read_until_ms = float("inf")
 """,
 }
 

@@ -277,7 +277,7 @@ def test_a_copy_that_nobody_wants_any_more_does_not_stay(
         assert list(tmp_path.glob("copy-*"))
         call.connection_lost = True
         await is_gone()
-        monkeypatch.setattr(copy_serving, "SECONDS", 0.05)
+        monkeypatch.setattr(server, "_idle_seconds", 0.05)
         await begun(server)
         await is_gone()
 

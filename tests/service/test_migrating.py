@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
+from bankrmi.replication.admission import newest_common
 from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.replication.joining import tail_of
 from bankrmi.replication.record import unpacked
-from bankrmi.service import Service, described, update
+from bankrmi.service import Service, described, machine, update
 from bankrmi.service.calls import Raised, result_of
 from bankrmi.service.machine import ServiceMachine
 from tests.service.changed_classes import Broken, Hasty, Stock, Stock1, Stock2, Unlike
@@ -159,9 +161,58 @@ def test_what_it_found_is_kept_until_something_is_decided_after_it(make: Make) -
     copy.restart()
     copy.call("put", "pear", 1)
     assert copy.journal.database.execute(kept).get == 0
-    with pytest.raises(BrokenInvariant, match="known no more"):
+    with pytest.raises(
+        BrokenInvariant, match="is to be rolled back to action id 2: the journal goes back to 3"
+    ):
         copy.journal.roll_back(2)
-    copy.journal.discard()
+    copy.journal.roll_back(3)
+    copy.journal.commit()
+    assert copy.ask("get", "pear") == 3
+
+
+def test_who_cannot_take_a_migration_back_offers_nothing_from_before_it(make: Make) -> None:
+    """It is acknowledged, and by an operator's word another history may have begun before it (V7): with that
+    it has nothing in common, and gets a copy."""
+    copy, other = make("a"), make("b")
+    other.call("put", "plum", 1)
+    copy.migrate(2)
+    assert copy.journal.goes_back_to == 0, "what it found is kept"
+    assert newest_common(other.journal, tail_of(copy.journal)) == 2
+    copy.call("put", "pear", 1)
+    for _ in range(2):
+        copy.restart()
+        assert copy.journal.goes_back_to == 3
+        assert [position.action_id for position in tail_of(copy.journal)][-1] == 3
+        assert newest_common(other.journal, tail_of(copy.journal)) is None
+
+
+def test_one_that_failed_is_no_limit(make: Make) -> None:
+    copy = make("a", Broken)
+    copy.migrate(2)
+    copy.call("put", "pear", 1)
+    copy.restart()
+    assert copy.journal.goes_back_to == 0
+    copy.journal.roll_back(0)
+    copy.journal.commit()
+
+
+def test_calls_that_can_be_taken_back_no_more_are_a_limit_as_well(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "KEPT", 3)
+    monkeypatch.setattr(machine, "_FORGOTTEN_TOGETHER", 2)
+    copy = make("a")
+    for number in range(6):
+        copy.call("put", "pear", number)
+    for _ in range(2):
+        copy.restart()
+        assert copy.journal.goes_back_to == 6 - 3, "since they were more than five"
+        assert tail_of(copy.journal)[-1] == copy.journal.position(3)
+    with pytest.raises(BrokenInvariant, match="the journal goes back to 3"):
+        copy.journal.roll_back(2)
+    copy.journal.roll_back(3)
+    copy.journal.commit()
+    assert copy.ask("get", "pear") == 3 + 0
 
 
 def test_a_crash_before_it_is_written_leaves_nothing_of_it(make: Make) -> None:

@@ -121,7 +121,7 @@ def test_what_is_folded_is_not_rolled_back() -> None:
     do(journal, 50)
     fold_all(journal)
     assert [record.action_id for record in journal.roll_back(90)] == [92, 94, 96, 98, 100]
-    with pytest.raises(BrokenInvariant, match="rolled back to action id 79: the journal begins at 80"):
+    with pytest.raises(BrokenInvariant, match="rolled back to action id 79: the journal goes back to 80"):
         journal.roll_back(79)
     journal.roll_back(80)
     journal.commit()

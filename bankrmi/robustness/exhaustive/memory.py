@@ -44,6 +44,7 @@ _LEFT_OUT: dict[str, Any] = {
     "_last_word_ms": float("-inf"),  # As the next three: no operator pauses anything here, or takes over.
     "_looked_ms": float("-inf"),
     "_takeovers": Takeovers(),
+    "_reads_at_once": None,  # Reckoned anew after each step.
     "pausing": None,
     "refused_at": None,
     "stopping": False,

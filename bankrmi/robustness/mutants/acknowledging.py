@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from bankrmi.replication import admission, matching
 from bankrmi.replication.copies import CopySet
-from bankrmi.replication.effects import Read, Reply
-from bankrmi.replication.events import OutcomeAsked, RequestArrived, Seen
+from bankrmi.replication.effects import Reply
+from bankrmi.replication.events import OutcomeAsked, RequestArrived
 from bankrmi.replication.following import Follower
 from bankrmi.replication.groups import Groups
 from bankrmi.replication.journal import Adopted, Journal
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.messages import Acknowledged, Checkpoint
+from bankrmi.replication.reading import ReadsAtOnce
 from bankrmi.replication.record import Position, Record
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.step import Step
@@ -35,15 +36,15 @@ def _decided_and_given(
     return None if decided is None else (0, *decided[1:])
 
 
-def _newest_is_acknowledged(self: Leader, query: object, seen: Seen | None, step: Step) -> Read | None:
+def _newest_is_acknowledged(self: Leader, step: Step) -> ReadsAtOnce:
     acknowledged, self.acknowledged = self.acknowledged, step.tip
-    read = _read_at_once(self, query, seen, step)
+    at_once = _reads_at_once(self, step)
     self.acknowledged = acknowledged
-    return read
+    return at_once
 
 
 _decided_before = Groups._decided_before
-_read_at_once = Leader.read_at_once
+_reads_at_once = Leader.reads_at_once
 
 # -- A2 --------------------------------------------------------------------------------------------
 
@@ -112,7 +113,7 @@ MUTANTS = (
         name="answer-with-highest-unacknowledged-id",
         rule="R4",
         goes_wrong="a client sees a balance, and an action id, that are rolled back after a takeover",
-        patches=(Patch(Leader, "read_at_once", _newest_is_acknowledged),),
+        patches=(Patch(Leader, "reads_at_once", _newest_is_acknowledged),),
     ),
     Mutant(
         name="adopt-no-epoch",

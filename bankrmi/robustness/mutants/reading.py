@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from bankrmi.replication import reading
+from bankrmi.replication import leading, reading
 from bankrmi.replication.events import Probed, Seen
 from bankrmi.replication.following import Follower
+from bankrmi.replication.journal import Journal
 from bankrmi.replication.leading import Leader
 from bankrmi.replication.lease import Grants, binding_ms
 from bankrmi.replication.messages import Acknowledged, Checkpoint
@@ -32,6 +33,10 @@ def _alone_by_the_view(self: Leader, step: Step) -> ReadFacts:
 
 def _always(*_: object) -> bool:
     return True
+
+
+def _never(*_: object) -> float:
+    return inf
 
 
 def _count_from_now(self: Leader, answer: Acknowledged, step: Step) -> None:
@@ -95,8 +100,8 @@ def _never_behind(self: Leader, seen: Seen | None, step: Step) -> bool:
     return False
 
 
-def _whatever_was_seen(self: Leader, query: object, seen: Seen | None, step: Step) -> int:
-    return step.journal.changed_at(query)
+def _whatever_was_seen(query: object, seen: Seen | None, journal: Journal, history: str) -> int:
+    return journal.changed_at(query)
 
 
 MUTANTS = (
@@ -104,7 +109,7 @@ MUTANTS = (
         name="read-without-lease",
         rule="R2",
         goes_wrong="a primary that is cut off shows a balance that its successor has changed",
-        patches=(Patch(reading, "holds_read_lease", _always),),
+        patches=(Patch(reading, "read_lease_ends_ms", _never),),
     ),
     Mutant(
         name="count-lease-from-answer",
@@ -171,7 +176,8 @@ MUTANTS = (
         goes_wrong="a client whose lease was betrayed by a clock sees a balance older than one it has seen",
         patches=(
             Patch(Leader, "_is_behind", _never_behind),
-            Patch(Leader, "_rests_on", _whatever_was_seen),
+            Patch(reading, "rests_on", _whatever_was_seen),
+            Patch(leading, "rests_on", _whatever_was_seen),
         ),
         clocks_apart=True,
     ),

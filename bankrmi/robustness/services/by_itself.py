@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from bankrmi.errors import ConfigurationError
+from bankrmi.patient_handlers import keep_waiting
 from bankrmi.replication.record import Scalar
 from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
 from bankrmi.robustness.services.plain_runs import (
@@ -507,7 +508,8 @@ def _given(time_us: int, session: str, sequence: int) -> Given:
 def _came_of(do: Callable[[], None]) -> CallOutcome:
     """Return what comes of a migration."""
     try:
-        do()
+        with keep_waiting:
+            do()
     except KeyboardInterrupt:
         raise
     except BaseException as error:

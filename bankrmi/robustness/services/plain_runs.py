@@ -13,6 +13,7 @@ import apsw
 import msgpack
 
 from bankrmi.errors import InvalidRequest
+from bankrmi.patient_handlers import keep_waiting
 from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Method, Service
@@ -113,7 +114,8 @@ def came_of(method: Method, call: Called, run: Callable[[list[Any], dict[str, An
     try:
         args, kwargs = method.made(call.args, call.kwargs)
         try:
-            value = method.result(run(args, kwargs))
+            with keep_waiting:
+                value = method.result(run(args, kwargs))
         except NotPlain as error:
             return CallOutcome(raised="TypeError", words=str(error))
         came = CallOutcome.returned(value)

@@ -20,7 +20,7 @@ from bankrmi.robustness.simulator.cluster import JoinerCall, OtherCopies, OtherS
 from bankrmi.robustness.simulator.own_process import OwnProcess
 from bankrmi.robustness.simulator.trace import Arrival
 from bankrmi.server.copy_fetching import Download, Fetches, Question, downloading
-from bankrmi.server.copy_serving import SECONDS, CopyServer
+from bankrmi.server.copy_serving import CopyServer
 from bankrmi.storage.database import DiskFailed, open_in_memory
 from bankrmi.storage.journal import SqliteJournal
 
@@ -31,6 +31,7 @@ CHUNK_BYTES = 16 << 10
 GO_ON_SECONDS = 1.0
 RETRY_MS = 200.0
 SILENT_MS = 8000.0
+"""Shorter than in production, as `GO_ON_SECONDS`: so long one that stays stopped keeps others from a copy."""
 REFUSED_MS = 0.1
 
 
@@ -50,6 +51,7 @@ class SimulatedCopies:
             self._say,
             new_name=self._world.new_id,
             chunk_bytes=CHUNK_BYTES,
+            idle_seconds=SILENT_MS / 1000,
             go_on_seconds=GO_ON_SECONDS,
         )
 
@@ -243,7 +245,7 @@ class _CopyLink:
 
     def open(self) -> None:
         """Connect, and ask for all there is."""
-        self._process.after(1000 * SECONDS, lambda: None if self._boot else self.close("no answer"))
+        self._process.after(SILENT_MS, lambda: None if self._boot else self.close("no answer"))
         self._carry(self._process.name, self._source.name, "may I have a copy?", self._greet)
 
     def _greet(self) -> None:

@@ -40,7 +40,8 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def left_in(folder: Path) -> list[str]:
     """Return the commands of all processes that are in this folder, where the command was started.
 
-    Not of the warm interpreter that started them (`tests.warm`): it ends by itself, when the command has.
+    Not of the warm interpreter that started them (`tests.warm`): it ends by itself, when the command has; and
+    who ends right now has no command any more.
     """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -49,7 +50,7 @@ def left_in(folder: Path) -> list[str]:
                 found.append((process / "cmdline").read_text())
         except OSError:
             continue
-    return [command for command in found if "tests.warm_interpreter" not in command]
+    return [command for command in found if command and "tests.warm_interpreter" not in command]
 
 
 def test_a_tiny_row_has_its_table_its_json_and_its_page(tmp_path: Path) -> None:

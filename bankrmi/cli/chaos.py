@@ -110,7 +110,8 @@ def chaos(
     the other, or against the plain class of --model; what clients do, says the function of --workload (else
     `workload` in its module; else any method is called): see docs/how-to/test-your-class.md. Where a
     configuration names several services (`bankrmi --config FILE chaos`), clients call all of them, and they
-    are held against their classes together.
+    are held against their classes together. Where a class names the ones before (`previous`), servers begin
+    with the oldest, and are given the newer ones, one server after the other, while all else goes wrong.
 
     With --engine postgresql the accounts are in a database that fails over by itself; its primary is killed,
     paused, cut off and handed over, too.
@@ -131,18 +132,24 @@ def chaos(
             }
         )
     judge, served = None, None
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
     if found is not None:
         from bankrmi.robustness.chaos.chaos import ServedOrder
         from bankrmi.robustness.services.run_judge import ServiceJudge
 
         judge = ServiceJudge(found)
         served = ServedOrder(
-            services=found.services, folder=found.folder, workload=workload or "", model=model or ""
+            services=found.services,
+            folder=found.folder,
+            workload=workload or "",
+            model=model or "",
+            releases=tuple(found.releases(seed)),
+            why_not_older=tuple(found.why_not_older()),
         )
     place = directory_for(directory)
     order = ChaosOrder(
         seconds=minutes * 60,
-        seed=secrets.randbelow(1_000_000) if seed is None else seed,
+        seed=seed,
         servers=int(servers),
         clients=clients,
         pause_ms=pause_ms,

@@ -80,15 +80,19 @@ def _of_services(
     from bankrmi.robustness.services.by_itself import ServiceByItself
     from bankrmi.robustness.services.call_history import call_files, read_calls
     from bankrmi.robustness.services.found import found_model, loaded
-    from bankrmi.robustness.services.judging import judge_calls, some_queries
+    from bankrmi.robustness.services.judging import as_changed, judge_calls, some_queries
     from bankrmi.robustness.services.service_disks import read_service_copies
+    from bankrmi.service.served_services import ServedServices
 
     description = loaded(services, folder)
-    alone = ServiceByItself(description, found_model(next(iter(services.values())), model))
+    made = found_model(next(iter(services.values())), model)
+    ServiceByItself(description, made)  # What is wrong with the model is said first.
     recorded = read_calls(call_files(history), description)
     with read_service_copies(data, description) as (copies, journals):
+        begins_at = journals[0].version_at(0)
+        alone = ServiceByItself(description, made, begins_at=begins_at)
         return judge_calls(
-            recorded.calls,
+            as_changed(recorded.calls, ServedServices.of(description), begins_at),
             copies,
             journals,
             alone,

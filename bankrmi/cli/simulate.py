@@ -145,7 +145,8 @@ def _complete_bug(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option(
     "--services",
     is_flag=True,
-    help="Instead of the bank: in each world a class that is made up: methods, exceptions and migrations.",
+    help="Instead of the bank: in each world a class that is made up, or several of one pair: methods, "
+    "exceptions and migrations.",
 )
 @workload_option
 @model_option
@@ -176,7 +177,8 @@ def simulate(
 
     A class is held against itself, one call after the other, or against the plain class of --model. What
     clients do, says the function of --workload (else `workload` in the module of the class; else any method
-    is called): see docs/how-to/test-your-class.md.
+    is called): see docs/how-to/test-your-class.md. A class that names the ones before (`previous`) is
+    migrated from the oldest on; of several services, one after the other.
     """
     from bankrmi.robustness.simulator.many import simulate_many
 

@@ -120,11 +120,14 @@ class CodeVersions(NamedTuple):
         return (service for service in self._named(version) if self._migrates(service, version))
 
     def makes(self, service: str, target: int, version: StateVersion) -> bool:
-        """Whether it can do a migration of one service to this version, or create it so."""
-        code = self.of(service)
+        """Whether it can do a migration of one service to this version, or create it so; to a version that
+        the state has already, that does nothing, and is done by any code (S6)."""
+        code, held = self.of(service), version_of(version, service)
+        if held >= target:
+            return True
         if code is None:
             return False
-        if not service or version_of(version, service):
+        if not service or held:
             return code.migrates_from < target <= code.newest
         return code.oldest <= target <= code.newest
 

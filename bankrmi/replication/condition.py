@@ -17,7 +17,7 @@ from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
 from bankrmi.replication.viewing import Viewing
 
-__all__ = ["Condition", "CopyShown", "condition_of", "next_migration"]
+__all__ = ["Condition", "CopyShown", "condition_of", "next_migrations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +47,9 @@ class Condition:
     So are `queued`, the requests that wait to be decided, and `copies`, the others'; `primary_silent_ms` is
     everybody else's. `anchor` is where the journal begins, `durable` how far this disk holds it.
     `state_version` is that of this copy, and `code` what this server's code knows; `codes` and
-    `state_versions` are what the others that are connected said of theirs; `migration` is which service gets
-    its next version first ("": the first service), where the code could make it, and why the primary does not
-    yet ("": it may).
+    `state_versions` are what the others that are connected said of theirs; `migrations` are the services
+    of which the code could make the next version ("": the first service), and why the primary does not yet
+    ("": it may).
     The witness was asked `witness_asked_ms_ago`, and has answered nothing for `witness_silent_ms`.
     """
 
@@ -83,7 +83,7 @@ class Condition:
     code: CodeVersions = VERSION_1
     codes: Mapping[str, CodeVersions] = field(default_factory=dict)
     state_versions: Mapping[str, StateVersion] = field(default_factory=dict)
-    migration: tuple[str, str] | None = None
+    migrations: tuple[tuple[str, str], ...] = ()
 
 
 def condition_of(
@@ -129,21 +129,21 @@ def condition_of(
         code=step.settings.code,
         codes={name: code for name in step.links.servers if (code := step.links.code_of(name)) is not None},
         state_versions={name: step.links.state_version_of(name) or 1 for name in step.links.servers},
-        migration=None if leader is None else next_migration(step),
+        migrations=() if leader is None else next_migrations(step),
     )
 
 
-def next_migration(step: Step) -> tuple[str, str] | None:
-    """S6: which service ("": the first one) gets its next version first, and why not yet, "" if it may; None
-    if there is nothing to decide. One that waits holds up no other."""
+def next_migrations(step: Step) -> tuple[tuple[str, str], ...]:
+    """S6: which services ("": the first one) are to get their next version, and why each may not yet, "" if
+    it may; those that may come first. One that waits, or whose migration fails, holds up no other."""
     code, version = step.settings.code, step.journal.version
     if not code.migrates(version):
-        return None
+        return ()
     found = [
         (service, step.links.why_not_migrated(code, version, step.settings.others, service))
         for service in code.steps(version)
     ]
-    return next((one for one in found if not one[1]), found[0])
+    return tuple(sorted(found, key=lambda one: bool(one[1])))
 
 
 def _copies(leader: Leader, step: Step) -> tuple[CopyShown, ...]:

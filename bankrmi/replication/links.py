@@ -106,6 +106,11 @@ class LinkTable:
                 return f"{server} has version {code.newest}: replace the module there, and start it again"
             if service not in stated.steps(version):
                 return f"{server} has version {code.newest}, and cannot migrate from {held}"
+            if not held and ours is not None and not stated.makes(service, ours.newest, version):
+                return (
+                    f"{server} has version {code.newest}, and version {ours.newest} would be created: "
+                    "the module has to be the same on all servers"
+                )
             if ours is not None and _is_other_code(code, ours):
                 return (
                     f"{server} has another version {code.newest}: the module has to be the "

@@ -24,7 +24,7 @@ from typing import Any, assert_never
 from bankrmi.replication import dispatch
 from bankrmi.replication.believing import Believing
 from bankrmi.replication.commits import Commits
-from bankrmi.replication.condition import Condition, condition_of, next_migration
+from bankrmi.replication.condition import Condition, condition_of, next_migrations
 from bankrmi.replication.dispatch import Adopt, GoOn, TurnedAway
 from bankrmi.replication.effects import (
     Effect,
@@ -280,10 +280,10 @@ class Replica:
         """The newest action id up to which records may leave this server's journal; 0 if none may."""
         return self._office.party.may_be_folded
 
-    def next_migration(self) -> tuple[str, str] | None:
-        """S6: return the service that gets its next version first ("": the first one), and why this server
-        does not decide that, "" if it may; None if it leads not, or there is none."""
-        return None if self.primary is None else next_migration(self._this_step())
+    def next_migrations(self) -> tuple[tuple[str, str], ...]:
+        """S6: return the services that are to get their next version ("": the first one), and why this server
+        does not decide each, "" if it may; those that may come first. None, if it leads not."""
+        return () if self.primary is None else next_migrations(self._this_step())
 
     @property
     def has_work(self) -> bool:

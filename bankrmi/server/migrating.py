@@ -89,18 +89,21 @@ class Migrations:
         self._version = version
         if not code.migrates(version) and self._proposed is None:
             return
-        found = host.replica.next_migration()
+        found = host.replica.next_migrations()
         machine = host.journal.machine
-        if found is None or not isinstance(machine, ServiceMachine):
+        if not found or not isinstance(machine, ServiceMachine):
             self._proposed = None  # It leads no more, or there is nothing to do.
             return
         self._learn(machine)
-        service, why = found
+        if self._proposed is not None or not code.migrates(version):
+            return
+        if self._propose_next(machine, [service for service, why in found if not why]):
+            self._said = ""
+            return
+        service, why = next((one for one in found if one[1]), found[0])
         if why and why != self._said:
             self._tell(service, version_of(version, service), why)
         self._said = why
-        if why == "" and self._proposed is None and code.migrates(version):
-            self._propose_next(machine, [service, *code.steps(version)])
 
     def _tell(self, service: str, version: int, why: str) -> None:
         named = {"service": self._services.called(service)} if self._services.beside else {}
@@ -127,8 +130,9 @@ class Migrations:
         elif version >= proposed.target or self._epoch != proposed.epoch:
             self._proposed = None
 
-    def _propose_next(self, machine: ServiceMachine, services: Iterable[str]) -> None:
-        """Propose the first migration that has not failed yet with the time that there is."""
+    def _propose_next(self, machine: ServiceMachine, services: Iterable[str]) -> bool:
+        """Propose the first migration that has not failed yet with the time that there is; return whether
+        there is one."""
         view = self._host.replica.view
         is_paused = view is not None and view.paused is not None
         limit_ms = PAUSED_LIMIT_MS if is_paused else machine.limit_ms
@@ -138,7 +142,8 @@ class Migrations:
             target = version + 1 if version or one is None else one.version
             if limit_ms > self._failed_with_ms.get((service, target), 0.0):
                 self._propose(machine, service, target, limit_ms)
-                return
+                return True
+        return False
 
     def _propose(self, machine: ServiceMachine, service: str, target: int, limit_ms: float) -> None:
         machine.migration_limit_ms = limit_ms

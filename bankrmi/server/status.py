@@ -13,7 +13,7 @@ from math import floor
 from typing import Any
 
 from bankrmi.config import Configuration
-from bankrmi.replication.code_versions import version_in_words, version_of
+from bankrmi.replication.code_versions import StateVersion, version_in_words, version_of
 from bankrmi.replication.condition import Condition
 from bankrmi.replication.roles import Role
 from bankrmi.replication.viewing import REMEDY
@@ -152,18 +152,23 @@ def migration_in_words(
 ) -> str | None:
     """Return what keeps the state from the newest version of a class, or that nothing does; None if it has
     it."""
-    if failure is not None:
-        name, version = _named(services, failure.service), version_of(shown.state_version, failure.service)
-        if not version:
-            return f"{name} is not there, since `create` failed: {failure.words}"
-        return (
-            f"{name} stays at version {version}, since "
-            f"migrate_{version}_to_{version + 1} failed: {failure.words}"
-        )
-    if shown.migration is None:
-        return None
-    service, why = shown.migration
-    name, version = _named(services, service), version_of(shown.state_version, service)
+    said = [] if failure is None else [_failed_in_words(services, shown.state_version, failure)]
+    left = [one for one in shown.migrations if failure is None or one[0] != failure.service]
+    said += [_migration_in_words(services, shown.state_version, *one) for one in left[:1]]
+    return "; ".join(said) or None
+
+
+def _failed_in_words(services: ServedServices, held: StateVersion, failure: FailedMigration) -> str:
+    name, version = _named(services, failure.service), version_of(held, failure.service)
+    if not version:
+        return f"{name} is not there, since `create` failed: {failure.words}"
+    return (
+        f"{name} stays at version {version}, since migrate_{version}_to_{version + 1} failed: {failure.words}"
+    )
+
+
+def _migration_in_words(services: ServedServices, held: StateVersion, service: str, why: str) -> str:
+    name, version = _named(services, service), version_of(held, service)
     if not version:
         return f"{name} is not there yet: {why or 'it is about to be created'}"
     return f"{name} is at version {version}; version {version + 1}: {why or 'it is about to be made'}"

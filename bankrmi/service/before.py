@@ -22,7 +22,7 @@ import msgpack
 from bankrmi.service.table_names import quoted
 from bankrmi.service.tables import KEPT_TABLES, is_own, table_names
 
-__all__ = ["digests_of_tables", "forget_tables", "keep_tables", "put_tables_back", "tables_are_kept"]
+__all__ = ["Its", "digests_of_tables", "forget_tables", "keep_tables", "put_tables_back", "tables_are_kept"]
 
 _SCHEMA = (
     "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'table'"

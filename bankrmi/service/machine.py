@@ -148,8 +148,12 @@ class ServiceMachine:
 
     @property
     def failure(self) -> FailedMigration | None:
-        """The newest migration, if it failed."""
+        """The newest migration that failed, of a service that has not been migrated since."""
         return self._versions.failure
+
+    def failure_of(self, service: str) -> FailedMigration | None:
+        """The newest migration of a service, if it failed; "" is the first one."""
+        return self._versions.failure_of(service)
 
     def open(self) -> bytes:
         """Make the opening state; return what identifies it.  Raises ConfigurationError."""

@@ -22,7 +22,7 @@ from bankrmi.service.declaring import Description, Method
 from bankrmi.service.served_alone import ServedAlone
 from bankrmi.service.using import Uses
 
-__all__ = ["HOME", "ServedServices", "plain_name", "qualified"]
+__all__ = ["HOME", "ServedServices", "plain_name", "qualified", "renamed_method"]
 
 HOME = ""
 """How the first service is called here; what its name is, the configuration says."""
@@ -87,7 +87,7 @@ class ServedServices:
         found = {}
         for service, one in self.each():
             for name, method in one.methods.items():
-                found[qualified(service, name)] = _renamed(method, qualified(service, name))
+                found[qualified(service, name)] = renamed_method(method, qualified(service, name))
         return found
 
     @cached_property
@@ -146,7 +146,8 @@ def _is_meant(kind: type, served: type) -> bool:
     return served is kind or issubclass(served, kind)
 
 
-def _renamed(method: Method, name: str) -> Method:
+def renamed_method(method: Method, name: str) -> Method:
+    """Return a method under the name that the journal has for it."""
     if method.name == name:
         return method
     renamed = copy.copy(method)

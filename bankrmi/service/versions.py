@@ -118,8 +118,13 @@ class Versions:
 
     @property
     def failure(self) -> FailedMigration | None:
-        """The newest migration, if it failed."""
-        newest = self._rows[-1] if self._rows else None
+        """The newest migration that failed, of a service that has not been migrated since."""
+        failed = [one for row in self._rows if (one := self.failure_of(row.service)) is not None]
+        return max(failed, default=None)
+
+    def failure_of(self, service: str) -> FailedMigration | None:
+        """The newest migration of a service, if it failed."""
+        newest = next((row for row in reversed(self._rows) if row.service == service), None)
         if newest is not None and newest.failed is not None:
             return FailedMigration(newest.action_id, newest.failed, newest.service)
         return None

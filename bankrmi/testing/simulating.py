@@ -97,6 +97,10 @@ def simulate(
     calls `services.orders.place(...)`, or `services[Orders].place(...)`, which editors know the type of; a
     model has an object for each, under its name.
 
+    Where classes name the ones before (`previous`), servers begin with the oldest, and get the others one
+    after the other, of several services in an order of each seed. A model has a `previous`, too, or stands
+    for the newest versions, and nothing is migrated.
+
     `model` makes the object that the class is held against: its methods have the same names. Without one it
     is the class itself, by itself, one call after the other. Each seed is repeated exactly by its number.
     With `jobs` so many processes run seeds side by side.

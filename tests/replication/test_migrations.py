@@ -128,16 +128,16 @@ def test_it_is_decided_when_every_server_can_follow(
         comes_back(bank, "s2")
     else:
         bank = pair(s1, s2)
-    assert bank.replicas["s1"].next_migration() == (None if why is None else ("", why))
-    assert bank.replicas["s2"].next_migration() is None, "it does not lead"
-    assert bank.replicas["s1"].condition().migration == bank.replicas["s1"].next_migration()
+    assert bank.replicas["s1"].next_migrations() == (() if why is None else (("", why),))
+    assert bank.replicas["s2"].next_migrations() == (), "it does not lead"
+    assert bank.replicas["s1"].condition().migrations == bank.replicas["s1"].next_migrations()
 
 
 def test_it_waits_for_who_is_away() -> None:
     bank = pair(BOTH, BOTH)
     bank.cut("s1", "s2")
     why = "s2 is not connected, and it is not known which version it has: start it"
-    assert bank.replicas["s1"].next_migration() == ("", why)
+    assert bank.replicas["s1"].next_migrations() == (("", why),)
 
 
 def test_nothing_is_decided_after_it_before_it_is_acknowledged() -> None:
@@ -317,7 +317,7 @@ def test_who_can_only_migrate_leads_and_does_that_first() -> None:
         bank.start(name)
     bank.link("s1", "s2")
     bank.settle(lambda: bank.replicas["s1"].primary is not None and view_of(bank).in_sync == {"s1", "s2"})
-    assert bank.replicas["s1"].next_migration() == ("", "")
+    assert bank.replicas["s1"].next_migrations() == (("", ""),)
     migrate(bank)
     bank.deliver_all()
     assert versions(bank) == [2, 2]
@@ -384,10 +384,37 @@ def test_whoever_follows_knows_what_is_made() -> None:
     assert ORDERS.makes("orders", 1, of(1)), "created as it was before"
     assert ORDERS.makes("orders", 2, of(1))
     assert ORDERS.makes("orders", 2, of(1, orders=1))
-    assert not ORDERS.makes("orders", 1, of(1, orders=1))
     assert not ORDERS.makes("orders", 3, of(1))
     assert not ALONE.makes("orders", 1, of(1))
     assert ALONE.makes("", 2, of(1))
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        (CodeVersions(1, 2, 1), ""),
+        (CodeVersions(1, 3, 1), ""),
+        (CodeVersions(1, 1, 1), "s2 has version 1, and version 2 would be created: the module has to be"),
+        (CodeVersions(3, 3, 2), "s2 has version 3, and version 2 would be created: the module has to be"),
+    ],
+)
+def test_a_service_is_created_in_a_version_that_every_server_knows(there: CodeVersions, why: str) -> None:
+    """Else whoever cannot follow would be left behind at once."""
+    ours = ALONE._replace(newest=1, beside=(("orders", CodeVersions(1, 2, 1)),))
+    bank = pair(ours, ours._replace(beside=(("orders", there),)))
+    [(service, said)] = bank.replicas["s1"].next_migrations()
+    assert service == "orders"
+    assert said.startswith(why)
+    assert bool(said) is bool(why)
+
+
+def test_what_is_proposed_twice_does_nothing_the_second_time_and_keeps_nobody_out() -> None:
+    """A service that is created again, or a migration: whoever has code of whichever version follows."""
+    only_new = CodeVersions(2, 2, 2)
+    assert ORDERS.makes("orders", 1, of(1, orders=1))
+    assert ORDERS.makes("orders", 1, of(1, orders=2))
+    assert only_new.makes("", 2, of(2))
+    assert not only_new.makes("", 2, of(1))
 
 
 def test_what_is_stated_of_several_is_understood() -> None:

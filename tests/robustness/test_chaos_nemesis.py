@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,12 @@ class Bank:
         self.alive = True
         self.asked = asyncio.Event()
 
+    def install(self, _: str, release: int) -> None:
+        self.installed = release
+
+    def serves(self, _: str) -> int:
+        return 0
+
     def situation(self) -> Situation:
         return Situation(primary="s1", in_sync=("s1",), epoch=1, from_witness=True, servers={})
 
@@ -49,6 +56,15 @@ class Bank:
         self.alive = False
 
 
+async def _rage_until_one_is_to_end(bank: Bank, one: Nemesis) -> None:
+    raging = asyncio.create_task(one.rage())
+    async with asyncio.timeout(10):
+        await bank.asked.wait()
+    raging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await raging
+
+
 def test_a_server_that_is_about_to_stop_when_the_faults_end_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,14 +78,38 @@ def test_a_server_that_is_about_to_stop_when_the_faults_end_is_started_again(
         storm = Storm(faults=(STOP,), calm_ms=0, until_in_sync=False)
         monkeypatch.setattr(nemesis, "storms", lambda _, **__: iter([storm]))
         faults = FaultLog(tmp_path / "faults")
-        raging = asyncio.create_task(Nemesis(bank, clients, faults, seed=1).rage())
-        async with asyncio.timeout(10):
-            await bank.asked.wait()
-        raging.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await raging
+        await _rage_until_one_is_to_end(bank, Nemesis(bank, clients, faults, seed=1))
         faults.close()
         assert not bank.alive, "who was asked to end is gone before it is started"
 
     asyncio.run(run())
     assert started == ["s1"]
+
+
+def test_servers_get_the_last_code_when_the_faults_end_in_the_middle_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was asked to end for a release is started again; and in the end everybody has the last one."""
+    started: list[str] = []
+
+    async def run() -> None:
+        bank: Any = Bank()
+        bank.start = started.append
+        clients: Any = SimpleNamespace(names=())
+        planned = replace(STOP, kind=FaultKind.RELEASE, aim=Aim.SERVERS)
+        storm = Storm(faults=(planned,), calm_ms=0, until_in_sync=False)
+        monkeypatch.setattr(nemesis, "storms", lambda _, **__: iter([storm]))
+        monkeypatch.setattr(nemesis, "_IN_GOOD_ORDER", 1.0)
+        faults = FaultLog(tmp_path / "faults")
+        releases = [{"stock": f"stock_{number}:Stock"} for number in range(3)]
+        one = Nemesis(bank, clients, faults, seed=1, releases=releases)
+        await _rage_until_one_is_to_end(bank, one)
+        assert (bank.installed, bank.alive, started) == (1, False, ["s1"])
+        bank.alive = True
+        await one.settle()
+        assert (bank.installed, bank.alive, started) == (2, False, ["s1", "s1"]), (
+            "it was started with another"
+        )
+        faults.close()
+
+    asyncio.run(run())

@@ -10,6 +10,7 @@ import pytest
 
 from bankrmi.config import load
 from bankrmi.robustness.chaos.recorded import FaultKind
+from bankrmi.robustness.chaos.rolling_out import RollingOut, releases_in_words
 from bankrmi.robustness.chaos.schedule import Aim, storms, timing
 from bankrmi.robustness.chaos.storms import Planned
 from bankrmi.robustness.chaos.workload import SessionWorkload
@@ -18,7 +19,8 @@ LINKS = (FaultKind.CUT, FaultKind.SLOW)
 
 
 def planned(seed: int, count: int) -> list[Planned[Aim]]:
-    return [fault for storm in islice(storms(seed, removals=True), count) for fault in storm.faults]
+    plan = storms(seed, removals=True, releases=True)
+    return [fault for storm in islice(plan, count) for fault in storm.faults]
 
 
 def test_the_same_seed_does_the_same_and_another_one_does_not() -> None:
@@ -33,9 +35,44 @@ def test_thirty_storms_have_every_kind_of_fault(seed: int) -> None:
     assert {fault.kind for fault in planned(seed, 30)} == set(FaultKind)
 
 
-def test_no_server_is_removed_unless_that_is_asked_for() -> None:
+def test_no_server_is_removed_unless_that_is_asked_for_nor_gets_other_code_if_there_is_none() -> None:
     kinds = {fault.kind for storm in islice(storms(1), 200) for fault in storm.faults}
-    assert kinds == set(FaultKind) - {FaultKind.REMOVE}
+    assert kinds == set(FaultKind) - {FaultKind.REMOVE, FaultKind.RELEASE}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_release_is_on_every_server_before_the_next_one_comes(seed: int) -> None:
+    """But for one server that gets the one before, by mistake."""
+    releases = [{"stock": f"stock_{number}:Stock"} for number in range(4)]
+    rolling, backwards = RollingOut(("s1", "s2", "s3"), releases, seed=seed), 0
+    for _ in range(100):
+        before = dict(rolling.installed)
+        release, names = rolling.next()
+        rolling.installed.update(dict.fromkeys(names, release))
+        if release < max(before.values()):
+            backwards += 1
+            assert len(names) == 1
+        else:
+            assert release <= min(before.values()) + 1
+            assert {*rolling.installed.values()} <= {release, rolling.last}
+    assert {*rolling.installed.values()} == {rolling.last}
+    assert rolling.next() == (rolling.last, [])
+    assert rolling.in_words(1) == "release 2 of 4: stock_1:Stock"
+    assert backwards or seed
+
+
+def test_what_a_release_brings_is_said_and_what_stays_is_not() -> None:
+    begins = {"stock": "stock_1:Stock", "orders": "orders_1:Orders"}
+    releases = [
+        begins,
+        {**begins, "stock": "stock:Stock"},
+        {"stock": "stock:Stock", "orders": "orders:Orders"},
+    ]
+    assert list(releases_in_words(releases)) == [
+        "stock_1:Stock, orders_1:Orders",
+        "stock:Stock",
+        "orders:Orders",
+    ]
 
 
 def test_a_long_run_has_many_kills_pauses_and_cuts() -> None:

@@ -100,7 +100,7 @@ def test_a_patch_that_cannot_be_made_leaves_nothing_behind() -> None:
 
 
 def test_each_bug_says_which_rule_it_breaks_and_what_goes_wrong() -> None:
-    assert len(MUTANTS) == 69
+    assert len(MUTANTS) == 75
     for name, mutant in MUTANTS.items():
         assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
         assert re.fullmatch(r"[AVROSJFW][0-9]{1,2}", mutant.rule)

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from bankrmi.replication.code_versions import migration_of
+from bankrmi.replication.code_versions import SeveralVersions, migration_of
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.record import unpacked
 from bankrmi.server.migrating import PAUSED_LIMIT_MS, Migrations
-from bankrmi.service import described
+from bankrmi.server.status import migration_in_words
+from bankrmi.service import ServedServices, described
 from bankrmi.service.calls import called
+from bankrmi.service.versions import FailedMigration
 from bankrmi.storage.journal import SqliteJournal
-from tests.service.changed_classes import Broken, Hasty, Stock, Stock1
+from tests.service.changed_classes import Broken, Hasty, Stock, Stock1, Stock2
 from tests.service.copies import Copy
 
 
@@ -27,6 +29,7 @@ class Host:
 
     copy: Copy
     why: str | None = ""
+    others: tuple[tuple[str, str], ...] = ()
     view: Any = field(default_factory=lambda: SimpleNamespace(epoch=1, paused=None))
     loses: bool = False
     has_ms: float = 60_000
@@ -35,9 +38,11 @@ class Host:
 
     @property
     def replica(self) -> Any:
-        return SimpleNamespace(
-            view=self.view, next_migration=lambda: None if self.why is None else ("", self.why)
-        )
+        return SimpleNamespace(view=self.view, next_migrations=lambda: self.next_migrations())
+
+    def next_migrations(self) -> tuple[tuple[str, str], ...]:
+        first = () if self.why is None else (("", self.why),)
+        return tuple(sorted((*first, *self.others), key=lambda one: bool(one[1])))
 
     @property
     def journal(self) -> SqliteJournal:
@@ -51,8 +56,8 @@ class Host:
         if not self.loses:
             migration = migration_of(event.request[0])
             assert migration is not None
-            _, target = migration
-            self.copy.migrate(target, limit_ms=self.has_ms)
+            service, target = migration
+            self.copy.migrate(target, service, limit_ms=self.has_ms)
 
 
 class Log:
@@ -142,3 +147,74 @@ def test_what_was_lost_with_the_lead_is_proposed_again(copy: Copy) -> None:
     host.why, host.view = "", SimpleNamespace(epoch=5, paused=None)
     migrations.tick()
     assert len(host.taken) == 2
+
+
+# -- several services --------------------------------------------------------------------------------------
+
+
+class Shelves1(Stock1):
+    """Another service of the same tables."""
+
+
+class Shelves(Stock2):
+    previous = Shelves1
+
+
+def test_one_whose_migration_failed_does_not_have_another_proposed_that_a_server_cannot_follow(
+    tmp_path: Path,
+) -> None:
+    """What waits for a server's code waits; once it need not any more it is done, and what failed is told
+    still."""
+    old = ServedServices(described(Stock1), {"shelves": described(Shelves1)})
+    new = ServedServices(described(Broken), {"shelves": described(Shelves)})
+    both = Copy(tmp_path / "s2" / "bank.db", old)
+    both.call("put", "pear", 1)
+    both.change(new)
+    log = Log()
+    host = Host(both, others=(("shelves", "s2 has version 1: replace the module there"),))
+    migrations = Migrations(host, new, log)
+    for _ in range(5):
+        migrations.tick()
+    assert host.taken == ["migrate_1_to_2"]
+    assert "replace the module there" in log.lines[-1]
+    host.others = (("shelves", ""),)
+    migrations.tick()
+    host.others = ()
+    migrations.tick()
+    assert host.taken == ["migrate_1_to_2", "shelves.migrate_1_to_2"]
+    assert both.machine.version_of("shelves") == 2
+    failure = both.machine.failure
+    assert failure is not None
+    assert (failure.service, failure.words) == ("", "KeyError: 'pear'")
+    assert both.machine.failure_of("shelves") is None
+    both.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "left", "said"),
+    [
+        (None, (), None),
+        (None, (("", ""),), "Stock1 (stock) is at version 1; version 2: it is about to be made"),
+        (
+            FailedMigration(7, "KeyError: 'pear'"),
+            (("", ""), ("shelves", "s2 has version 1")),
+            "; ".join(
+                (
+                    "Stock1 (stock) stays at version 1, since migrate_1_to_2 failed: KeyError: 'pear'",
+                    "Shelves1 (shelves) is at version 1; version 2: s2 has version 1",
+                )
+            ),
+        ),
+        (
+            FailedMigration(7, "ValueError: no", "more"),
+            (("more", ""),),
+            "more (more) is not there, since `create` failed: ValueError: no",
+        ),
+    ],
+)
+def test_status_says_what_failed_and_what_the_next_one_waits_for(
+    failure: FailedMigration | None, left: tuple[tuple[str, str], ...], said: str | None
+) -> None:
+    services = ServedServices(described(Stock1), {"shelves": described(Shelves1)}, "stock")
+    shown: Any = SimpleNamespace(migrations=left, state_version=SeveralVersions(1, (("shelves", 1),)))
+    assert migration_in_words(services, shown, failure) == said

@@ -25,6 +25,12 @@ FIRST = {
     "inner-call-is-done-twice": (4,),
     "half-of-a-call-stays": (1,),
     "undo-forgets-a-service": (71,),
+    "migrate-in-another-order": (0,),
+    "migrate-before-every-server-can-follow": (10,),
+    "migrate-the-tables-of-another-service": (0,),
+    "call-a-version-that-is-not-there-yet": (6,),
+    "migration-of-another-service-is-not-taken-back": (13,),
+    "version-of-another-service-is-not-taken-back": (13,),
 }
 
 

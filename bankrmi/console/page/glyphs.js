@@ -15,11 +15,12 @@ const PATHS = {
   switchover: "M1 4h9l-2.5-2.5M11 8h-9l2.5 2.5",
   strangers: "M3 4v-2h6v2l-3 2.5v1.5M6 10v.01",
   rush: "M1 6h8M6 2.5l3.5 3.5-3.5 3.5",
+  release: "M6 10.5v-8M2.5 6l3.5-3.5 3.5 3.5",
   "slow disk": "M6 1a5 5 0 1 0 .01 0zM6 3v3l2 1.5",
 };
 const OTHER = "M6 2v5M6 9.5v.01";
 const COLOURS = {
-  kill: "kill", wipe: "kill", fill: "slow", forget: "kill", pause: "pause", stop: "stop", remove: "stop", cut: "cut", slow: "slow", "slow disk": "slow",
+  kill: "kill", wipe: "kill", fill: "slow", forget: "kill", pause: "pause", stop: "stop", remove: "stop", release: "stop", cut: "cut", slow: "slow", "slow disk": "slow",
   switchover: "switchover", strangers: "slow", rush: "slow",
 };
 

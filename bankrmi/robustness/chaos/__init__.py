@@ -21,6 +21,7 @@ The run:
     ordered_clients  what each of them does: its order, how far it is, its end
     crowds          strangers, and rushes of our own clients: come and go
     strangers       traffic of strangers, as costly as every limit allows
+    rolling_out     newer code for one server after the other
     slow_disk       a disk that takes its time, by strace
     roster          takes servers out of the bank, and puts them back
     nemesis         carries out the schedule, and takes everything back

@@ -80,15 +80,20 @@ class ChaosBank:
         etcd: EtcdMembers | None = None,
         certificates: bool = False,
         services: Mapping[str, str] | None = None,
+        releases: Sequence[Mapping[str, str]] = (),
         modules: Path | None = None,
     ) -> None:
         """Write the files that the bank needs; the directory is there, and empty.
 
         With `etcd`, that keeps the view. With `certificates`, everybody shows one, or is refused. `services`
         are the classes that are replicated in the place of accounts, by the names of the services, the first
-        one first; `modules` is where their modules lie.
+        one first; `modules` is where their modules lie. `releases`: what servers serve of them, the oldest
+        first; they begin with that.
         """
         self._services = dict(services or {})
+        self._releases = releases or [self._services]
+        self._timing = timing
+        self._installed: dict[str, int] = {}
         self._etcd = etcd
         self._certificates = directory / "certificates" if certificates else None
         # The members of etcd are asked with http.
@@ -105,8 +110,11 @@ class ChaosBank:
         (directory / "ledger.csv").write_text(ledger)
         if self._certificates is not None:
             self._issue(self._certificates)
-        for process in (WITNESS, *self.servers, *clients, OPERATOR):
-            self.configuration_of(process).write_text(self._configuration(process, timing))
+        for process in (WITNESS, *clients, OPERATOR):
+            self._write_configuration(process, self._services)
+        for server in self.servers:
+            self.install(server, 0)
+        self._started_with: dict[str, int] = {}  # By server: the release of its process.
         self.configuration: Configuration = config.load(
             self.configuration_of(OPERATOR), insecure=self.insecure
         )
@@ -119,13 +127,28 @@ class ChaosBank:
         """Return the data directory of a server."""
         return self.directory / "data" / server
 
-    def _configuration(self, process: str, timing: Timing) -> str:
-        address = self.network.address
+    def install(self, server: str, release: int) -> None:
+        """Have the next process of a server serve this release of the classes."""
+        self._write_configuration(server, self._releases[release])
+        self._installed[server] = release
+
+    def serves(self, server: str) -> int | None:
+        """Return which release the process of a server serves; None: it was never started."""
+        return self._started_with.get(server)
+
+    def _write_configuration(self, process: str, services: Mapping[str, str]) -> None:
+        path = self.configuration_of(process)
+        written = path.with_suffix(".new")
+        written.write_text(self._configuration(process, services))
+        written.replace(path)
+
+    def _configuration(self, process: str, services: Mapping[str, str]) -> str:
+        address, timing = self.network.address, self._timing
         lines = [f"nameserver: {address(WITNESS, seen_by=process)}"]
         lines += [] if self._etcd is None else [f"witness: {self._etcd.setting(seen_by=process)}"]
         lines += ["servers:"]
         lines += [f"  {server}: {address(server, seen_by=process)}" for server in self.servers]
-        lines += self._what_is_kept()
+        lines += _what_is_kept(services)
         lines += ["data_dir: ../data"]
         lines += [
             f"{key}: {getattr(timing, key)}" for key in ("lease_ms", "heartbeat_ms", "checkpoint_timeout_ms")
@@ -135,18 +158,6 @@ class ChaosBank:
         lines += [f"journal: {{records_behind: {timing.records_behind}}}"]
         lines += [] if self._certificates is None else [f"certificates: {{folder: {self._certificates}}}"]
         return "\n".join(lines) + "\n"
-
-    def _what_is_kept(self) -> Iterator[str]:
-        if not self._services:
-            yield "ledger: ../ledger.csv"
-            return
-        home, target = next(iter(self._services.items()))
-        yield f"service: {home}"
-        if len(self._services) == 1:
-            yield f"serves: {target}"
-            return
-        yield "serves:"
-        yield from (f"  {name}: {one}" for name, one in self._services.items())
 
     def _issue(self, folder: Path) -> None:
         """Make the bank's own authority, and what everybody shows."""
@@ -168,6 +179,7 @@ class ChaosBank:
             what = ["nameserver"] if process == WITNESS else ["server", process]
             options = ["--config", str(self.configuration_of(process)), "--log-json"]
             options += ["--insecure"] if self.insecure else []
+            self._started_with[process] = self._installed.get(process, 0)
             self.processes.start(process, ["bankrmi", *options, *what, "--parent-pid", str(os.getpid())])
 
     def stop(self, process: str) -> None:
@@ -218,7 +230,7 @@ class ChaosBank:
         tips = {(one["action_id"], one["digest"]) for one in situation.servers.values()}
         leads = [one for one in situation.servers.values() if one["role"] == "primary"]
         rests = is_whole(situation, self.servers) and len(tips) == 1 and leads[0]["lag"] == 0
-        return self.servers if rests else ()
+        return self.servers if rests and not _is_migrated_soon(leads[0]) else ()
 
     def best_evidence(self) -> tuple[str, ...]:
         """Return who leads, if that is known."""
@@ -257,6 +269,25 @@ class ChaosBank:
         except BankError as error:
             return error.message
         return f"{views['after']['primary']} leads"
+
+
+def _is_migrated_soon(primary: Mapping[str, Any]) -> bool:
+    """Whether a class is about to get its next version, by what the primary says: not if that has failed."""
+    waits = primary.get("migration")
+    return waits is not None and " failed: " not in waits
+
+
+def _what_is_kept(services: Mapping[str, str]) -> Iterator[str]:
+    if not services:
+        yield "ledger: ../ledger.csv"
+        return
+    home, target = next(iter(services.items()))
+    yield f"service: {home}"
+    if len(services) == 1:
+        yield f"serves: {target}"
+        return
+    yield "serves:"
+    yield from (f"  {name}: {one}" for name, one in services.items())
 
 
 def is_whole(situation: Situation, servers: Sequence[str]) -> bool:

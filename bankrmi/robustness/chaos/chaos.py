@@ -32,6 +32,7 @@ from bankrmi.robustness.chaos.ordered_clients import ClientOrder
 from bankrmi.robustness.chaos.recorded import Recorded
 from bankrmi.robustness.chaos.relays import Relays
 from bankrmi.robustness.chaos.retold import events_of
+from bankrmi.robustness.chaos.rolling_out import releases_in_words
 from bankrmi.robustness.chaos.run import Course, Raging, run_course
 from bankrmi.robustness.chaos.schedule import timing
 from bankrmi.robustness.chaos.summing_up import RECORDING, BankJudge, RunFacts, RunJudge, sum_up
@@ -56,6 +57,17 @@ class ServedOrder:
     folder: Path
     workload: str = ""
     model: str = ""
+    releases: tuple[Mapping[str, str], ...] = ()
+    """What servers serve of them, one after the other, where a class names the ones before; the last one is
+    `services`."""
+
+    why_not_older: tuple[str, ...] = ()
+    """Which classes are not served as they were, and why, though others name them."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether classes get newer versions in the course of the run."""
+        return len(self.releases) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +113,11 @@ class ChaosOrder:
         """The classes by the names of the services; none for a bank."""
         return {} if self.served is None else dict(self.served.services)
 
+    @property
+    def releases(self) -> tuple[Mapping[str, str], ...]:
+        """What servers serve, one release after the other; none for a bank."""
+        return () if self.served is None else self.served.releases
+
 
 def directory_for(given: Path | None) -> Path:
     """Return the directory of a run: made, and empty."""
@@ -137,6 +154,8 @@ def chaos(
             "--removals: a server that is added has one address for everybody, and relays give it one for "
             "each: run chaos where every process can have a network of its own (as root, with ip and nft)"
         )
+    for sentence in _releases_told(order):
+        say(sentence)
     order = replace(order, relays=network.cuts_by == Relays.cuts_by)
     try:
         with _tried(order, servers, clients, network) as tried:
@@ -218,19 +237,37 @@ def _tried(
             etcd=etcd,
             certificates=order.certificates,
             services=order.services,
+            releases=order.releases,
             modules=None if order.served is None else order.served.folder,
         )
         yield _Tried(
             bank=bank,
             nemesis=lambda callers, faults: Nemesis(
-                bank, callers, faults, seed=seed, removals=order.removals
+                bank, callers, faults, seed=seed, removals=order.removals, releases=order.releases
             ),
             judge=BankJudge(),
             members=MEMBERS if order.etcd else (),
+            facts=_facts_of_releases(order),
         )
     finally:
         if etcd is not None:
             etcd.close()
+
+
+def _releases_told(order: ChaosOrder) -> Iterator[str]:
+    if order.served is None:
+        return
+    yield from (f"{why}." for why in order.served.why_not_older)
+    if order.served.changes:
+        begins, *others = releases_in_words(order.releases)
+        yield f"Servers begin with {begins}; then they get, one after the other, {'; then '.join(others)}."
+
+
+def _facts_of_releases(order: ChaosOrder) -> tuple[tuple[str, str], ...]:
+    if order.served is None or not order.served.changes:
+        return ()
+    words = releases_in_words(order.releases)
+    return (("releases", "; then ".join(words)),)
 
 
 def _keep(recorded: Recorded, path: Path) -> None:
@@ -277,5 +314,6 @@ def _order_for_clients(order: ChaosOrder, servers: tuple[str, ...], *, insecure:
         services=order.services,
         folder="" if order.served is None else str(order.served.folder),
         workload="" if order.served is None else order.served.workload,
+        changes=order.served is not None and order.served.changes,
         on_engine=bool(order.engine),
     )

@@ -36,6 +36,7 @@ _PLURALS = {
     FaultKind.STRANGERS: "crowds of strangers",
     FaultKind.RUSH: "rushes of own clients",
     FaultKind.SLOW_DISK: "slow disks",
+    FaultKind.RELEASE: "servers given other code",
 }
 
 

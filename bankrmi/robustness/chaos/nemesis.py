@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any, assert_never
 
@@ -23,6 +23,7 @@ from bankrmi.robustness.chaos.clients import Clients
 from bankrmi.robustness.chaos.crowds import Crowds
 from bankrmi.robustness.chaos.fault_log import FaultLog
 from bankrmi.robustness.chaos.recorded import FaultKind
+from bankrmi.robustness.chaos.rolling_out import RollingOut
 from bankrmi.robustness.chaos.roster import Roster
 from bankrmi.robustness.chaos.schedule import Aim, storms
 from bankrmi.robustness.chaos.slow_disk import slow_disk
@@ -40,22 +41,35 @@ _CROWD_AT_LEAST_MS = 500
 _SLOWEST_DISK_MS = 80
 _AMONG_MEMBERS = 0.4
 _COMES_BACK_EMPTY = 0.5
+_WAITS_FOR_IT = 0.5
+_IN_GOOD_ORDER = 0.5
+_BETWEEN_SERVERS_MS = 500
 
 
 class Nemesis:
     """Injects the faults of one run."""
 
     def __init__(
-        self, bank: ChaosBank, clients: Clients, faults: FaultLog, *, seed: int, removals: bool = False
+        self,
+        bank: ChaosBank,
+        clients: Clients,
+        faults: FaultLog,
+        *,
+        seed: int,
+        removals: bool = False,
+        releases: Sequence[Mapping[str, str]] = (),
     ) -> None:
-        """With `removals`, servers are removed from the bank and added to it, too."""
+        """With `removals`, servers are removed from the bank and added to it, too; with several `releases` of
+        the classes that they serve, they get one after the other."""
         self._bank = bank
         self._clients = clients
         self._processes = bank.processes
         self._faults = faults
         self._crowds = Crowds(bank, clients)
         self._roster = Roster(bank)
-        self._storms = storms(seed, removals=removals)
+        self._rolling_out = RollingOut(bank.servers, releases or [{}], seed=seed)
+        self._rolls_out = False
+        self._storms = storms(seed, removals=removals, releases=len(releases) > 1)
         self._chance = random.Random(f"nemesis/{seed}")
         self._down: set[str] = set()  # Ended by a fault that will start them again.
         self._wiped: set[str] = set()  # Their disks were lost, and they were not seen in sync since.
@@ -102,6 +116,8 @@ class Nemesis:
                 await self._crowd(planned, self._crowds.strangers)
             case FaultKind.RUSH:
                 await self._crowd(planned, self._crowds.rush)
+            case FaultKind.RELEASE:
+                await self._roll_out(planned)
             case FaultKind.SLOW_DISK:
                 victims = [name for name in self._aimed(planned.aim, situation) if self._moves(name)]
                 await asyncio.gather(*(self._slow_disk(name, planned, situation) for name in victims))
@@ -181,13 +197,17 @@ class Nemesis:
     async def _stop(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.STOP, name, was=situation.role(name)):
             async with self._downtime(name):
-                self._processes.ask_to_end(name, signal.SIGTERM)
-                try:
-                    await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S)
-                finally:  # Also when the faults end: who is about to end seems alive, and is not started.
-                    if self._processes.is_alive(name):
-                        self._processes.kill(name)
+                await self._end(name)
                 await asyncio.sleep(planned.for_ms / 1000)
+
+    async def _end(self, name: str) -> None:
+        """Have a process end in good order, if it does so in time."""
+        self._processes.ask_to_end(name, signal.SIGTERM)
+        try:
+            await self._until(lambda: not self._processes.is_alive(name), _LEAVE_AT_MOST_S)
+        finally:  # Also when the faults end: who is about to end seems alive, and is not started.
+            if self._processes.is_alive(name):
+                self._processes.kill(name)
 
     async def _remove(self, name: str, planned: Planned[Aim], situation: Situation) -> None:
         with self._faults.fault(FaultKind.REMOVE, name, was=situation.role(name)) as noted:
@@ -202,8 +222,45 @@ class Nemesis:
                 await asyncio.sleep(planned.for_ms / 1000)
                 await self._roster.put_back(name)
 
+    async def _roll_out(self, planned: Planned[Aim]) -> None:
+        """Have servers started with other code, one after the other; whoever is down gets it as well."""
+        if self._rolls_out:
+            return
+        self._rolls_out = True
+        try:
+            release, names = self._rolling_out.next()
+            for name in names:
+                await self._give_code(name, release)
+                if self._chance.random() < _WAITS_FOR_IT:
+                    await self._whole_again()
+                else:
+                    await asyncio.sleep(min(planned.for_ms, _BETWEEN_SERVERS_MS) / 1000)
+        finally:
+            self._rolls_out = False
+
+    async def _give_code(self, name: str, release: int) -> None:
+        situation = await self._situation()
+        self._bank.install(name, release)
+        self._rolling_out.installed[name] = release
+        if not self._is_up(name):
+            return
+        note = self._rolling_out.in_words(release)
+        with self._faults.fault(FaultKind.RELEASE, name, was=situation.role(name), note=note):
+            async with self._downtime(name):
+                if self._chance.random() < _IN_GOOD_ORDER and not self._processes.is_paused(name):
+                    await self._end(name)
+                else:
+                    self._processes.kill(name)
+
     async def settle(self) -> None:
-        """After the rage: have every server belong to the bank; the bank has to be well for that."""
+        """After the rage: have every server belong to the bank, with the last code; the bank has to be well
+        for that."""
+        last = self._rolling_out.last
+        for name in self._bank.servers:
+            self._bank.install(name, last)
+            if self._processes.is_alive(name) and self._bank.serves(name) != last:
+                self._processes.kill(name)
+                self.start(name)
         for name in await self._roster.unsettled():
             if await self._take_out(name):
                 await self._roster.put_back(name)

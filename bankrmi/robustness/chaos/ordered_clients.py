@@ -42,6 +42,8 @@ class ClientOrder:
     `folder` is where their modules are looked for first."""
     folder: str = ""
     workload: str = ""
+    changes: bool = False
+    """The classes get newer versions in the course of the run: defaults of arguments are each version's."""
     on_engine: bool = False
     """A database keeps the accounts."""
 

@@ -70,6 +70,7 @@ class FaultKind(Enum):
     STRANGERS = "strangers"  # Costly traffic to servers and witness, within every limit
     RUSH = "rush"  # A crowd of our own clients that never pause
     SLOW_DISK = "slow disk"  # Every fsync takes longer
+    RELEASE = "release"  # Ended, until it is started with another release of the class
 
 
 class OutcomeKind(Enum):

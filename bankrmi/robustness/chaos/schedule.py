@@ -61,6 +61,7 @@ _DECK = (
     FaultKind.SLOW_DISK,
 )
 _REMOVALS = (FaultKind.REMOVE,) * 3
+_RELEASES = (FaultKind.RELEASE,) * 4
 _KILLED = {Aim.PRIMARY: 9, Aim.STANDBY: 5, Aim.SERVERS: 2, Aim.WITNESS: 3, Aim.CLIENT: 1}
 _PAUSED = {Aim.PRIMARY: 9, Aim.STANDBY: 5, Aim.SERVERS: 1, Aim.WITNESS: 3, Aim.CLIENT: 2}
 _STOPPED = {Aim.PRIMARY: 2, Aim.STANDBY: 1}
@@ -92,15 +93,16 @@ def timing(seed: int) -> Timing:
     )
 
 
-def storms(seed: int, *, removals: bool = False) -> Iterator[Storm[Aim]]:
-    """Yield storms without end; with `removals`, servers are removed and added, too."""
+def storms(seed: int, *, removals: bool = False, releases: bool = False) -> Iterator[Storm[Aim]]:
+    """Yield storms without end; with `removals`, servers are removed and added, too; with `releases`, they
+    get newer code."""
     chance = random.Random(f"storms/{seed}")
     deck: list[FaultKind] = []
     while True:
         faults = list(chance.choice(_PLOTS)(chance)) if chance.random() < 0.3 else []
         for _ in range(chance.choice((1, 2, 2, 3, 4)) if not faults else chance.choice((0, 0, 1, 2))):
             if not deck:
-                deck = [*_DECK, *(_REMOVALS if removals else ())]
+                deck = [*_DECK, *(_REMOVALS if removals else ()), *(_RELEASES if releases else ())]
                 chance.shuffle(deck)
             faults.append(_planned(chance, deck.pop()))
         until_in_sync = chance.random() < 0.6
@@ -123,7 +125,7 @@ def _planned(chance: random.Random, kind: FaultKind) -> Planned[Aim]:
         case FaultKind.CUT | FaultKind.SLOW:
             aim, second = one_of(chance, _LINKS)
             direction = chance.choice((Direction.BOTH, Direction.BOTH, Direction.THERE, Direction.BACK))
-        case FaultKind.STRANGERS | FaultKind.RUSH:
+        case FaultKind.STRANGERS | FaultKind.RUSH | FaultKind.RELEASE:
             aim = Aim.SERVERS
         case FaultKind.SLOW_DISK:
             aim = one_of(chance, _SLOW_DISKS)

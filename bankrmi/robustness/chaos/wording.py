@@ -18,6 +18,7 @@ _VERBS = {
     FaultKind.STRANGERS: "beset by strangers",
     FaultKind.RUSH: "rushed by own clients",
     FaultKind.SLOW_DISK: "slow disk",
+    FaultKind.RELEASE: "given other code",
 }
 
 

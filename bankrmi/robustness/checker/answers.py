@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
-from bankrmi.errors import Stale
+from bankrmi.errors import InvalidRequest, Stale
 from bankrmi.replication.code_versions import migration_of
 from bankrmi.replication.sessions import HORIZON
 from bankrmi.robustness.checker.history import (
@@ -141,8 +141,11 @@ class AnswerCheck:
         causes = []
         for call in group:
             asked_for_this = call.is_question if cancelled else tuple(call.operations) == operations
-            is_cause = asked_for_this or (cancelled and call.may_be_settled)
-            if is_cause and isinstance(call.outcome, _MAY_HAVE_HAPPENED):
+            settles = cancelled and call.may_be_settled
+            may_be_cause = isinstance(call.outcome, _MAY_HAVE_HAPPENED) or (
+                settles and call.outcome == RefusedOutcome(InvalidRequest.code)
+            )
+            if may_be_cause and (asked_for_this or settles):
                 causes.append(call)
             if isinstance(call.outcome, AnsweredOutcome):
                 self._check_answer(call, true, right=cancelled or call.is_question or asked_for_this)

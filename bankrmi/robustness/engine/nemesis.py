@@ -102,7 +102,13 @@ class EngineNemesis:
                     if here:
                         with self._faults.fault(fault.kind, "all servers"):
                             await asyncio.sleep(max(fault.for_ms, _CROWD_AT_LEAST_MS) / 1000)
-            case FaultKind.WIPE | FaultKind.REMOVE | FaultKind.STRANGERS | FaultKind.SLOW_DISK:
+            case (
+                FaultKind.WIPE
+                | FaultKind.REMOVE
+                | FaultKind.STRANGERS
+                | FaultKind.SLOW_DISK
+                | FaultKind.RELEASE
+            ):
                 raise AssertionError(f"nobody plans {fault.kind} here")
             case _:
                 assert_never(fault.kind)

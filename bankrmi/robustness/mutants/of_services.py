@@ -11,18 +11,26 @@ import apsw
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication import following
+from bankrmi.replication.links import LinkTable
 from bankrmi.replication.step import Step
 from bankrmi.robustness.mutants.mutant import Mutant, Patch
-from bankrmi.robustness.services.seeds import DURATION_MS, made_up_pair_workload, made_up_workload
+from bankrmi.robustness.services.seeds import (
+    DURATION_MS,
+    made_up_pair_workload,
+    made_up_several_workload,
+    made_up_workload,
+)
 from bankrmi.service import inner_calls, machine, running, tables
-from bankrmi.service.before import forget_tables
+from bankrmi.service.before import Its, forget_tables, put_tables_back
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.changes import Recorder, changed_tables
-from bankrmi.service.declaring import Given, Method, Service
+from bankrmi.service.declaring import Description, Given, Method, Service
+from bankrmi.service.inner_calls import OtherService
 from bankrmi.service.machine import ServiceMachine
 from bankrmi.service.running import Runner
-from bankrmi.service.served_services import plain_name
+from bankrmi.service.served_services import HOME, plain_name
 from bankrmi.service.tables import Doing
+from bankrmi.service.versions import Versions
 
 __all__ = ["MUTANTS"]
 
@@ -133,6 +141,63 @@ def _leave_the_tables(database: apsw.Connection, _its: object) -> None:
     forget_tables(database)
 
 
+_migrate, _run_migration, _take_back = ServiceMachine._migrate, Runner.migrate, Versions.take_back
+
+
+def _migrate_another_service_first(
+    self: ServiceMachine, service: str, target: int, moment: Any, limit_ms: float
+) -> Any:
+    if not limit_ms:  # Of one who follows.
+        for other, one in self._services.each():
+            held = self.version_of(other)
+            if other != service and 0 < held < one.version:
+                return _migrate(self, other, held + 1, moment, limit_ms)
+    return _migrate(self, service, target, moment, limit_ms)
+
+
+def _migrate_the_first_ones_tables(self: Runner, service: str, *given: Any) -> Any:
+    if not self._version_of(service):
+        return _run_migration(self, service, *given)
+    of = self.tables.of
+    self.tables.of = lambda service: of(HOME)  # type: ignore[method-assign]  # noqa: ARG005
+    try:
+        return _run_migration(self, service, *given)
+    finally:
+        del self.tables.of
+
+
+_other = Runner._other
+
+
+def _call_the_newest_code(self: Runner, user: str, known: Description, uses: Any) -> OtherService:
+    _other(self, user, known, uses)
+    name = self._used[uses]
+    found = self._hosted[name].description
+
+    def call(method: Method, args: Any, kwargs: Any) -> Any:
+        return self._inner(name, found.version, method, *method.bound(args, kwargs))
+
+    return OtherService(found, call)
+
+
+def _put_back_only_the_first(database: apsw.Connection, its: Its) -> None:
+    if its("t0"):
+        put_tables_back(database, its)
+    else:
+        forget_tables(database)
+
+
+def _take_back_only_the_firsts(self: Versions, action_id: int) -> bool:
+    is_done = any(row.action_id == action_id and row.failed is None for row in self._rows)
+    self._database.execute("DELETE FROM service_versions WHERE action_id = ?", (action_id,))
+    self.load()
+    return is_done
+
+
+def _whoever_can_follow(_self: LinkTable, *_given: object) -> str:
+    return ""
+
+
 def _knows_everything(_records: object, _step: Step) -> bool:
     return True
 
@@ -143,6 +208,7 @@ def _always(_: Step) -> bool:
 
 _of_a_class = partial(Mutant, workload_of=made_up_workload, duration_ms=DURATION_MS)
 _of_a_pair = partial(Mutant, workload_of=made_up_pair_workload, duration_ms=DURATION_MS)
+_of_several = partial(Mutant, workload_of=made_up_several_workload, duration_ms=DURATION_MS)
 
 MUTANTS = (
     _of_a_class(
@@ -240,6 +306,42 @@ MUTANTS = (
         rule="S7",
         goes_wrong="a deposed primary is of the version before again, and its tables are of the next one",
         patches=(Patch(machine, "put_tables_back", _leave_the_tables),),
+    ),
+    _of_several(
+        name="migrate-in-another-order",
+        rule="S6",
+        goes_wrong="a standby is told that one service is migrated, and begins with the other one",
+        patches=(Patch(ServiceMachine, "_migrate", _migrate_another_service_first),),
+    ),
+    _of_several(
+        name="migrate-before-every-server-can-follow",
+        rule="S6",
+        goes_wrong="a service gets its next version, and a server that has older code is left behind",
+        patches=(Patch(LinkTable, "why_not_migrated", _whoever_can_follow),),
+    ),
+    _of_several(
+        name="migrate-the-tables-of-another-service",
+        rule="S8",
+        goes_wrong="a migration of one service changes what another one keeps, on all copies alike",
+        patches=(Patch(Runner, "migrate", _migrate_the_first_ones_tables),),
+    ),
+    _of_several(
+        name="call-a-version-that-is-not-there-yet",
+        rule="S8",
+        goes_wrong="a call of another service is done by code that its tables are not migrated for",
+        patches=(Patch(Runner, "_other", _call_the_newest_code),),
+    ),
+    _of_several(
+        name="migration-of-another-service-is-not-taken-back",
+        rule="S7",
+        goes_wrong="a deposed primary takes a migration back, but not that of a service beside the first",
+        patches=(Patch(machine, "put_tables_back", _put_back_only_the_first),),
+    ),
+    _of_several(
+        name="version-of-another-service-is-not-taken-back",
+        rule="S7",
+        goes_wrong="a deposed primary has the tables of before again, and calls a service by its newer code",
+        patches=(Patch(Versions, "take_back", _take_back_only_the_firsts),),
     ),
     _of_a_class(
         name="follow-beyond-the-code",

@@ -13,43 +13,42 @@ Rule 4: a query sees the time that it is told, else that of the newest record.
 Rule 5: it is migrated where the journal says that the service was, from the version before and no other. A
         plain class that stands for a service in several versions has a `previous`, too, and a
         `migrate_1_to_2` that is called on an object of the newer class with the attributes of the older one.
+Rule 6: of several services each has its own version, and is migrated, or created, by itself.
 Assumption: a query does not go by chance.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.patient_handlers import keep_waiting
+from bankrmi.replication.code_versions import StateVersion, version_of, with_version
 from bankrmi.replication.record import Scalar
-from bankrmi.robustness.services.outcomes import WORDS_AT_MOST, CallOutcome
-from bankrmi.robustness.services.plain_runs import (
-    all_rows,
-    as_plain,
-    came_of,
-    made_plain,
-    rows_of_attributes,
+from bankrmi.robustness.services.outcomes import CallOutcome
+from bankrmi.robustness.services.plain_objects import (
+    ModelMaker,
+    PlainAttributes,
+    PlainModel,
+    came_of_migration,
+    kinds_of,
+    name_of,
 )
+from bankrmi.robustness.services.plain_runs import all_rows, came_of
+from bankrmi.robustness.services.plain_services import PlainModelOfSeveral
 from bankrmi.robustness.services.together import ServicesTogether
 from bankrmi.robustness.services.wanted import operation_in_words
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description, Given, Method, Service, described, migration_name
 from bankrmi.service.guard import watched
-from bankrmi.service.served_services import HOME, ServedServices, plain_name
+from bankrmi.service.served_services import HOME, ServedServices, plain_name, qualified
 from bankrmi.service.tables import Doing, ServiceTables, check_tables
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.state_machine import Moment
 
-__all__ = ["ModelMaker", "ServiceByItself"]
-
-ModelMaker = Callable[[], object]
-"""What makes a plain object that the service is held against: a class, most of the time."""
+__all__ = ["ServiceByItself"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BETWEEN = 16
@@ -63,37 +62,44 @@ class ServiceByItself:
         description: Description | ServedServices,
         model: ModelMaker | None = None,
         *,
-        begins_at: int | None = None,
+        begins_at: StateVersion | None = None,
     ) -> None:
         """`model` makes what the class is held against; None: the class itself. None for `begins_at`, the
-        version that it is opened with: that of the class. Several services are not changed.
+        version that it is opened with: that of the class.
 
         Raises ConfigurationError if a method of the class is missing there.
         """
-        if isinstance(description, ServedServices):
-            self._of_version: Mapping[int, Description | ServedServices] = {1: description}
-            newest = 1
-        else:
-            self._of_version, newest = description.of_version, description.version
-        self.version = newest if begins_at is None else begins_at
-        """Of the state."""
+        self._services = services = ServedServices.of(description)
+        newest: StateVersion = 1
+        for name, one in services.each():
+            newest = with_version(newest, name, one.version)
+        self._version = newest if begins_at is None else begins_at
+        _check_beginning(services, self._version)
         made = description.kind if model is None and isinstance(description, Description) else model
-        kinds = _kinds(made, newest)
-        self._runs = _what_runs(description, kinds, self.version)
-        for version, known in self._of_version.items():
-            for method in known.methods if version >= self.version else ():
-                if not self._runs.has(method, version):
-                    where = known.name if made is None else _name(kinds.get(version, made))
-                    raise ConfigurationError(f"{where} has no method {method}, and {known.name} has")
+        self._runs = _what_runs(description, made, self._version)
+        for service, one in services.each():
+            self._check(service, one, made)
         self.name = _called(description, made)
         """What it is, for people."""
         self._newest_us = 0
         self._asked_for_the_time = True
         """Whether the newest query did."""
-        self._is_a_service = type(self._runs) is not _PlainObject
+        self._is_a_service = type(self._runs) not in (PlainModel, PlainModelOfSeveral)
         self._is_the_class = model is None or (
             isinstance(description, Description) and model is description.kind
         )
+
+    def _check(self, service: str, one: Description, made: Any) -> None:
+        """Raise ConfigurationError if what stands for a service lacks a method that this has."""
+        begins_at = version_of(self._version, service)
+        for version, known in one.of_version.items():
+            wanted = [*known.methods] if version >= begins_at else []
+            if version > begins_at > 0 and made is not None and not _is_of(made, Service):
+                wanted.append(migration_name(version))
+            for method in wanted:
+                if not self._runs.has(qualified(service, method), version):
+                    where = known.name if made is None else name_of(made)
+                    raise ConfigurationError(f"{where} has no method {method}, and {known.name} has")
 
     def update(self, call: Called, moment: Moment, told: CallOutcome) -> CallOutcome:
         """Do it; return what comes of it here. `told` is what is said to have come of it."""
@@ -103,17 +109,33 @@ class ServiceByItself:
         if method is None:
             return self._no_method(call)
         given = _given(time_us, session, sequence)
-        return self._runs.update(method, call, given, self.version, may_raise=bool(told.raised))
+        version = self.version_for(call)
+        return self._runs.update(method, call, given, version, may_raise=bool(told.raised))
 
-    def migrate(self, target: int, moment: Moment) -> CallOutcome:
-        """Make the next version of it, from the one before; return what comes of that here."""
+    def version_of(self, service: str) -> int:
+        """Return the version of the state of a service; "" is the first one. 0: it is not there."""
+        return version_of(self._version, service)
+
+    def version_for(self, call: Called) -> int:
+        """Return the version of the state of the service that is called."""
+        return self.version_of(plain_name(call.method)[0])
+
+    def migrate(self, service: str, target: int, moment: Moment, *, creates: bool = False) -> CallOutcome:
+        """Make the next version of a service, from the one before, or create it; return what comes of that
+        here."""
         time_us, (session, sequence) = moment
         self.note_time(time_us)
-        if self.version != target - 1:
-            return CallOutcome(raised="RuntimeError", words=f"the state is of version {self.version}")
-        came = self._runs.migrate(target, _given(time_us, session, sequence))
+        held, one, runs = self.version_of(service), self._services.find(service), self._runs
+        if one is None or target not in one.of_version:
+            return CallOutcome(raised="LookupError", words=f"there is no version {target}")
+        if held != (0 if creates else target - 1):
+            return CallOutcome(raised="RuntimeError", words=f"the state is of version {held}")
+        if held or not isinstance(runs, (ServicesTogether, PlainModelOfSeveral)):
+            came = runs.migrate(service, target, _given(time_us, session, sequence))
+        else:
+            came = runs.create(service, target)
         if not came.raised:
-            self.version = target
+            self._version = with_version(self._version, service, target)
         return came
 
     def note_time(self, time_us: int) -> None:
@@ -142,17 +164,20 @@ class ServiceByItself:
         if method is None:
             return self._no_method(call)
         clock = _Clock(_EPOCH + timedelta(microseconds=self._newest_us if now_us is None else now_us))
-        came = self._runs.query(method, call, clock, self.version)
+        came = self._runs.query(method, call, clock, self.version_for(call))
         self._asked_for_the_time = clock.was_asked
         return came
 
     def _method(self, call: Called, *, is_update: bool) -> Method | None:
         """Return what can be called in the version that the state has."""
-        method = self._of_version[self.version].methods.get(call.method)
+        service, plain = plain_name(call.method)
+        one = self._services.find(service)
+        known = None if one is None else one.of_version.get(self.version_of(service))
+        method = None if known is None else known.methods.get(plain)
         return method if method is not None and method.is_update is is_update else None
 
     def _no_method(self, call: Called) -> CallOutcome:
-        words = f"there is no method {call.method!r:.80} in version {self.version}"
+        words = f"there is no method {call.method!r:.80} in version {self.version_for(call)}"
         return CallOutcome(raised="LookupError", words=words)
 
     def agrees(self, told: CallOutcome, here: CallOutcome) -> bool:
@@ -172,8 +197,13 @@ class ServiceByItself:
 
     @property
     def _declared(self) -> frozenset[str]:
-        methods = self._of_version[self.version].methods.values()
-        return frozenset(error.__qualname__ for method in methods for error in method.raises)
+        return frozenset(
+            error.__qualname__
+            for service, one in self._services.each()
+            if (known := one.of_version.get(self.version_of(service))) is not None
+            for method in known.methods.values()
+            for error in method.raises
+        )
 
     def rows(self) -> list[tuple[Any, ...]] | None:
         """Return the whole state as tables hold it (see `plain_runs.comparable`); None where it is another
@@ -243,51 +273,43 @@ class _Runs(Protocol):
 
     def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome: ...
 
-    def migrate(self, target: int, given: Given) -> CallOutcome: ...
+    def migrate(self, service: str, target: int, given: Given) -> CallOutcome: ...
 
     def rows(self) -> list[tuple[Any, ...]] | None: ...
 
 
-def _what_runs(description: Description | ServedServices, kinds: Mapping[int, Any], version: int) -> _Runs:
-    made = next(iter(kinds.values()), None)
+def _check_beginning(services: ServedServices, version: StateVersion) -> None:
+    """Raise ConfigurationError if a class does not know the version with which a state begins."""
+    for name, one in services.each():
+        begins_at = version_of(version, name)
+        if begins_at and begins_at not in one.of_version:
+            raise ConfigurationError(
+                f"{one.name} knows nothing of version {begins_at}, with which this begins: name the class as "
+                "it was as its `previous`"
+            )
+
+
+def _what_runs(description: Description | ServedServices, made: Any, version: StateVersion) -> _Runs:
     if isinstance(description, ServedServices):
-        return _Several(description) if made is None else _PlainObject(kinds, version, description)
-    if isinstance(made, type) and issubclass(made, Service):
+        if made is None:
+            return ServicesTogether(description, version)
+        return PlainModelOfSeveral(description, made, version)
+    kinds, begins_at = kinds_of(made, description.version), version_of(version, HOME)
+    if begins_at not in kinds:
+        raise ConfigurationError(
+            f"{name_of(made)} knows nothing of version {begins_at}: name the model of the version before as "
+            "its `previous`"
+        )
+    if _is_of(made, Service):
         if getattr(made, "_keeps_attributes", False):
-            return _PlainService(kinds, version)
+            return PlainAttributes(kinds, begins_at)
         of_version = (description if made is description.kind else described(made)).of_version
-        return _OnTables(of_version, version)
-    return _PlainObject(kinds, version)
+        return _OnTables(of_version, begins_at)
+    return PlainModel(kinds, begins_at)
 
 
-class _Several:
-    """Several services, which are not changed."""
-
-    def __init__(self, services: ServedServices) -> None:
-        self._together = ServicesTogether(services)
-
-    def has(self, name: str, version: int) -> bool:  # noqa: ARG002
-        return self._together.has(name)
-
-    def update(
-        self,
-        method: Method,
-        call: Called,
-        given: Given,
-        version: int,  # noqa: ARG002
-        *,
-        may_raise: bool,
-    ) -> CallOutcome:
-        return self._together.update(method, call, given, may_raise=may_raise)
-
-    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:  # noqa: ARG002
-        return self._together.query(method, call, given)
-
-    def migrate(self, target: int, given: Given) -> CallOutcome:  # noqa: ARG002
-        return CallOutcome(raised="LookupError", words=f"there is no version {target}")
-
-    def rows(self) -> list[tuple[Any, ...]] | None:
-        return self._together.rows()
+def _is_of(made: Any, kind: type) -> bool:
+    return isinstance(made, type) and issubclass(made, kind)
 
 
 class _OnTables:
@@ -330,19 +352,19 @@ class _OnTables:
     def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:
         return self._run(method, call, Doing.QUERY, given, version)
 
-    def migrate(self, target: int, given: Given) -> CallOutcome:
-        service = self._objects[target]
-        object.__setattr__(service, "_moment", given)
+    def migrate(self, service: str, target: int, given: Given) -> CallOutcome:  # noqa: ARG002
+        made = self._objects[target]
+        object.__setattr__(made, "_moment", given)
 
         def migrated() -> None:
-            getattr(service, migration_name(target))()
+            getattr(made, migration_name(target))()
             self._tables.doing = Doing.OURS
             if self._database.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1").get:
                 raise ValueError("rows are left that refer to rows which are not there (FOREIGN KEY)")
-            check_tables(self._database, type(service).__name__)
+            check_tables(self._database, type(made).__name__)
 
         return self._in_transaction(
-            lambda: self._watched(target, Doing.MIGRATION, lambda: _came_of(migrated))
+            lambda: self._watched(target, Doing.MIGRATION, lambda: came_of_migration(migrated))
         )
 
     def _in_transaction(self, do: Callable[[], CallOutcome]) -> CallOutcome:
@@ -378,143 +400,9 @@ class _OnTables:
         return all_rows(self._database)
 
 
-class _PlainObject:
-    """An object of a plain class, in memory."""
-
-    def __init__(
-        self, kinds: Mapping[int, Any], version: int, services: ServedServices | None = None
-    ) -> None:
-        """`services`: those that it stands for, where there are several: it has an object for each, by its
-        name."""
-        self._services = services
-        self._kinds = kinds
-        made = kinds[version]
-        try:
-            self._object = made()
-        except Exception as error:
-            raise ConfigurationError(
-                f"{_name(made)} cannot be made: {type(error).__name__}: {error}"
-            ) from error
-        self._begins_at = version
-
-    def has(self, name: str, version: int) -> bool:
-        if version == self._begins_at:
-            return callable(self._found(name))
-        return callable(getattr(self._kinds.get(version), name, None))
-
-    def _found(self, name: str) -> Any:
-        service, plain = plain_name(name)
-        return getattr(self._part(service), plain, None)
-
-    def _part(self, service: str) -> Any:
-        if self._services is None:
-            return self._object
-        return getattr(self._object, self._services.called(service), None)
-
-    def rows(self) -> list[tuple[Any, ...]] | None:
-        return None
-
-    def update(
-        self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
-    ) -> CallOutcome:
-        before = copy.deepcopy(self._object) if may_raise else None
-        self._set_moment(given)
-        came = self._run(method, call, version)
-        if came.raised and before is not None:
-            self._object = before
-        return came
-
-    def migrate(self, target: int, given: Given) -> CallOutcome:
-        before = self._object
-        self._object = self._made_newer(target, copy.deepcopy(before))
-        self._set_moment(given)
-        came = _came_of(getattr(self._object, migration_name(target)))
-        if came.raised:
-            self._object = before
-        return came
-
-    def _made_newer(self, target: int, before: Any) -> Any:
-        """Return an object of the next class, with the attributes that the one before had."""
-        made: Any = object.__new__(self._kinds[target])
-        vars(made).update(vars(before))
-        return made
-
-    def _set_moment(self, given: Given) -> None:
-        drawn = {
-            "now": given.now,
-            "random": given.random(),
-            "new_id": lambda: f"{given.random().getrandbits(128):032x}",
-        }
-        parts = [] if self._services is None else [self._part(name) for name, _ in self._services.each()]
-        for part in (self._object, *parts):
-            for name, value in drawn.items():
-                with suppress(AttributeError):  # It has no place for it, and does not ask for it.
-                    setattr(part, name, value)
-
-    def query(self, method: Method, call: Called, given: Given, version: int) -> CallOutcome:
-        self._set_moment(given)
-        return self._run(method, call, version)
-
-    def _run(self, method: Method, call: Called, version: int) -> CallOutcome:  # noqa: ARG002
-        function = self._found(method.name)
-        return came_of(method, call, lambda args, kwargs: function(*args, **kwargs))
-
-
-class _PlainService(_PlainObject):
-    """A service whose state are its attributes, as the plain object that it looks like."""
-
-    def __init__(self, kinds: Mapping[int, Any], version: int) -> None:
-        self._module = kinds[version].__module__
-        self._plain = {number: as_plain(kind) for number, kind in kinds.items()}
-        kind = kinds[version]
-        super().__init__({**self._plain, version: lambda: made_plain(kind)}, version)
-
-    def _made_newer(self, target: int, before: Any) -> Any:
-        made: Any = object.__new__(self._plain[target])
-        vars(made).update(vars(before))
-        return made
-
-    def _set_moment(self, given: Given) -> None:
-        object.__setattr__(self._object, "_moment", given)
-
-    def update(
-        self, method: Method, call: Called, given: Given, version: int, *, may_raise: bool
-    ) -> CallOutcome:
-        with watched(self._module, is_update=True):
-            return super().update(method, call, given, version, may_raise=may_raise)
-
-    def migrate(self, target: int, given: Given) -> CallOutcome:
-        with watched(self._module, is_update=True):
-            return super().migrate(target, given)
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        return rows_of_attributes(HOME, self._object)
-
-
-def _kinds(made: Any, newest: int) -> dict[int, Any]:
-    """Return what stands for the service in each version; the one before is the `previous` of each."""
-    kinds: dict[int, Any] = {}
-    while made is not None and newest >= 1:
-        kinds[newest] = made
-        made, newest = getattr(made, "previous", None), newest - 1
-    return kinds
-
-
 def _given(time_us: int, session: str, sequence: int) -> Given:
     seed = hashlib.blake2b(f"{session}:{sequence}:{time_us}".encode(), digest_size=16).digest()
     return Given(_EPOCH + timedelta(microseconds=time_us), seed, f"{session}:{sequence}")
-
-
-def _came_of(do: Callable[[], None]) -> CallOutcome:
-    """Return what comes of a migration."""
-    try:
-        with keep_waiting:
-            do()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return CallOutcome(raised=type(error).__qualname__[:100], words=str(error)[:WORDS_AT_MOST])
-    return CallOutcome.returned(None)
 
 
 def _moments(first_us: int, last_us: int) -> list[int | None]:
@@ -525,7 +413,7 @@ def _moments(first_us: int, last_us: int) -> list[int | None]:
 
 def _called(description: Description | ServedServices, made: Any) -> str:
     if made is not None:
-        return f"{_name(made)} by itself"
+        return f"{name_of(made)} by itself"
     if isinstance(description, ServedServices):
         return f"a plain run of {description.name}"
     return f"{description.name} by itself"
@@ -534,8 +422,3 @@ def _called(description: Description | ServedServices, made: Any) -> str:
 def _equal(one: Any, other: Any) -> bool:
     """Whether two values are, whatever order their dicts are in."""
     return type(one) is type(other) and bool(one == other)
-
-
-def _name(made: object) -> str:
-    made = getattr(made, "func", made)  # Of a partial.
-    return str(getattr(made, "__qualname__", made))

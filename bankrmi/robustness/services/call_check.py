@@ -2,7 +2,8 @@
 
 Rule 1: each record comes to what comes of it when the class runs alone, call after call.
 Rule 2: a migration is one of the records: it makes the next version of the class by itself, too, once, and
-        from the version before; what is called after it is what that version has.
+        from the version before; what is called after it is what that version has. Of several services that
+        is so for each, and one that comes later is created by such a record.
 Rule 3: what an update was refused because it differs from copy to copy is a mistake of the class, and is
         said to be one; so is a time limit, where whoever runs it has set one that no call should need.
 Rule 4: a query is asked here where the journal stood when it was answered, at a time between its beginning
@@ -25,6 +26,7 @@ from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.service.calls import Called, called
 from bankrmi.service.declaring import migration_name
 from bankrmi.service.in_words import call_in_words
+from bankrmi.service.served_services import plain_name, qualified
 from bankrmi.storage.state_machine import Moment
 from bankrmi.verifying.record_check import UNREADABLE, RecordCheck
 
@@ -47,7 +49,10 @@ _BY_ORDER = (
 
 def _is_a_limit(call: Called, told: CallOutcome) -> bool:
     """Whether that was a limit of the server's; a method may raise a TimeoutError of its own."""
-    is_own = told.raised == _TIME and not told.words.startswith(f"{call.method} took more than ")
+    names = call.method, plain_name(call.method)[1]  # The latter of a migration.
+    is_own = told.raised == _TIME and not told.words.startswith(
+        tuple(f"{name} took more than " for name in names)
+    )
     return told.raised in _LIMITS and told.module == "builtins" and not is_own
 
 
@@ -103,8 +108,8 @@ class CallCheck(RecordCheck):
     def _follow(self, call: Called, told: CallOutcome, entry: Entry, where: str) -> None:
         migration, moment = migration_of(entry.session), (entry.time_us, (entry.session, entry.sequence))
         if migration is not None:
-            target = migration[1]
-            self._follow_migration(call, told, target, moment, where)
+            service, target = migration
+            self._follow_migration(call, told, service, target, moment, where)
             if self._order is not None and not told.raised and self._order.migrate(target, moment):
                 self._say(f"{where} {_BY_ORDER}")
             return
@@ -119,15 +124,16 @@ class CallCheck(RecordCheck):
             self._say(f"{where} {_BY_ORDER}")
 
     def _follow_migration(
-        self, call: Called, told: CallOutcome, target: int, moment: Moment, where: str
+        self, call: Called, told: CallOutcome, service: str, target: int, moment: Moment, where: str
     ) -> None:
-        before = self._alone.version
-        if call.method != migration_name(target):
+        before = self._alone.version_of(service)
+        creates = bool(service) and call.method == qualified(service, "create")
+        if not creates and call.method != qualified(service, migration_name(target)):
             self._say(f"{where} is what should make version {target}")
-        elif not told.raised and before != target - 1:
+        elif not told.raised and before != (0 if creates else target - 1):
             self._say(f"{where} was done, from version {before}: it makes version {target} a second time")
         else:
-            here = self._alone.migrate(target, moment)
+            here = self._alone.migrate(service, target, moment, creates=creates)
             if bool(told.raised) is not bool(here.raised):
                 self._say(f"{where} {told.in_the_past}; {self._alone.name} {here.in_the_present}")
 

@@ -48,6 +48,7 @@ from bankrmi.robustness.services.conversations import Conversation
 from bankrmi.robustness.services.found import FoundService, found_service
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.declaring import Method
+from bankrmi.service.plain_values import NotPlain
 from bankrmi.service.served_services import HOME, ServedServices, plain_name
 
 _ASK_MEANWHILE = 0.004
@@ -95,7 +96,7 @@ class _Caller:
         self._order = order
         self._chance = random.Random(f"{order.seed}/{name}")
         chance = random.Random(f"{order.seed}/{name}/calls")
-        self._conversation = Conversation(found.description, found.script, chance)
+        self._conversation = Conversation(found.description, found.script, chance, whole=not order.changes)
         self._queries: dict[WantedCall, None] = {}
         self._begin()
 
@@ -124,10 +125,15 @@ class _Caller:
             answer, error = await self._ask(wanted)
         if isinstance(error, ServiceError):
             error = declared_error(error, [wanted.method])
+        if error is None:
+            try:
+                value = wanted.method.returned(answer["value"])
+            except NotPlain as unlike:  # Another version of the class returns something else.
+                error = unlike
         if error is not None:
             self._conversation.raised(error)
         else:
-            self._conversation.returned(wanted.method.returned(answer["value"]))
+            self._conversation.returned(value)
 
     async def _ask(self, wanted: WantedCall) -> tuple[Any, Exception | None]:
         service, method = self._clients.found(wanted)

@@ -16,8 +16,10 @@ from typing import Any
 
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.services.any_calls import any_calls
-from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
+from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.conversations import CallScript
+from bankrmi.robustness.services.named_releases import named_releases, why_not_older
+from bankrmi.robustness.services.plain_objects import ModelMaker
 from bankrmi.robustness.services.simulated import ServiceWorkload
 from bankrmi.service.declaring import Description
 from bankrmi.service.loading import load, load_services
@@ -47,6 +49,14 @@ class FoundService:
             return method
         service, plain = plain_name(method)
         return f"{self.description.called(service)}.{plain}"
+
+    def releases(self, seed: int) -> list[dict[str, str]]:
+        """Return what real servers serve, one release after the other, where classes name the ones before."""
+        return named_releases(self.services, self.description, self.model, seed)
+
+    def why_not_older(self) -> list[str]:
+        """Return which of the classes no server serves as they were, and why."""
+        return why_not_older(self.services, self.description)
 
     def world(self, seed: int) -> ServiceWorkload:
         """Return it as what is replicated in the simulated world of a seed."""

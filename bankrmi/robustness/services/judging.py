@@ -12,21 +12,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from bankrmi.replication.code_versions import StateVersion
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_check import CallReplay
+from bankrmi.robustness.services.known_versions import KnownVersions
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.plain_runs import comparable
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.service.calls import Called, Raised
 from bankrmi.service.kept_values import unpacked_without_class
+from bankrmi.service.machine import ServiceMachine
 from bankrmi.service.object_state import OBJECT_TABLE
-from bankrmi.service.served_services import plain_name
+from bankrmi.service.served_services import ServedServices, plain_name
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["judge_calls", "read_outcome", "some_queries", "wrong_rows"]
+__all__ = ["as_changed", "judge_calls", "read_outcome", "some_queries", "why_unmigrated", "wrong_rows"]
 
 _QUERIES_AT_LAST = 200
 _ROW_SHOWN_AT_MOST = 120
@@ -159,3 +162,23 @@ def some_queries(calls: Sequence[HistoryCall]) -> list[WantedCall]:
         if call.is_read and len(found) < _QUERIES_AT_LAST:
             found[call.query] = None
     return list(found)
+
+
+def as_changed(
+    calls: Iterable[HistoryCall], services: ServedServices, begins_at: StateVersion
+) -> list[HistoryCall]:
+    """Return calls of clients, of which some may have been refused by another version of the class."""
+    known = KnownVersions(services, begins_at)
+    return [call if call.is_read else known.may_settle(call) for call in calls]
+
+
+def why_unmigrated(services: ServedServices, journal: SqliteJournal) -> list[str]:
+    """Return which services are not of their newest version, where every server has that; unless the class
+    itself has refused it."""
+    machine = journal.machine
+    assert isinstance(machine, ServiceMachine)
+    return [
+        f"{services.called(name)} is of version {held}, and every server has {one.version}"
+        for name, one in services.each()
+        if (held := machine.version_of(name)) != one.version and machine.failure_of(name) is None
+    ]

@@ -33,6 +33,7 @@ __all__ = [
     "made_up_methods",
     "model_methods",
     "shape_of",
+    "steps_of",
     "table_statement",
     "tally_statements",
 ]
@@ -102,7 +103,7 @@ def shape_of(seed: int | str, *, calls_others: bool = False) -> ClassShape:
     """Return the class of a seed; with methods that call another service, perhaps."""
     chance = random.Random(f"class of seed {seed}")
     tables = chance.randint(1, 3)
-    steps = _STEPS + _CALLING_STEPS if calls_others else _STEPS
+    steps = steps_of(calls_others=calls_others)
     return ClassShape(
         tables=tables,
         tallies=chance.random() < 0.5,
@@ -113,13 +114,20 @@ def shape_of(seed: int | str, *, calls_others: bool = False) -> ClassShape:
     )
 
 
-def drawn_program(chance: random.Random, tables: int, whats: Sequence[str] = _STEPS) -> MethodProgram:
-    """Draw a method."""
+def steps_of(*, calls_others: bool) -> Sequence[str]:
+    """Return what a step of a method can be, in their shares."""
+    return _STEPS + _CALLING_STEPS if calls_others else _STEPS
+
+
+def drawn_program(
+    chance: random.Random, tables: int, whats: Sequence[str] = _STEPS, *, others: int = _FEWEST_UPDATES
+) -> MethodProgram:
+    """Draw a method; of another service it calls one of the first `others` updates."""
     steps = []
     for _ in range(chance.randint(1, 5)):
         step = ProgramStep(chance.choice(whats), chance.randrange(tables), chance.choice((-1, 0, 2, 5, 20)))
         if step.what in _CALLING_STEPS:
-            step = replace(step, program=chance.randrange(_FEWEST_UPDATES))
+            step = replace(step, program=chance.randrange(others))
         steps.append(step)
     return MethodProgram(
         tuple(steps), chance.choice(("value", "count", "nothing", "rows")), chance.randrange(tables)

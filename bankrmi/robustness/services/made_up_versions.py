@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import apsw
+
 from bankrmi.robustness.services.conversations import CallScript
 from bankrmi.robustness.services.made_up import (
     MOST,
@@ -27,18 +29,31 @@ from bankrmi.robustness.services.made_up import (
     made_up_methods,
     model_methods,
     shape_of,
+    steps_of,
     table_statement,
     tally_statements,
 )
 from bankrmi.robustness.services.wanted import in_version
 from bankrmi.service.declaring import Description, Service, described, migration_name
+from bankrmi.service.using import Uses
 
-__all__ = ["made_up_calls", "made_up_model", "made_up_releases"]
+__all__ = [
+    "MadeUpVersion",
+    "calls_of_versions",
+    "made_up_calls",
+    "made_up_model",
+    "made_up_releases",
+    "models_of_versions",
+    "releases_of_versions",
+    "versions_of",
+]
 
 _VERSIONS = (1, 2, 3)
 _WEIGHTS = (20, 45, 35)
 _CHANGES = ("count", "count", "count", "note", "column", "table", "tally", "rebuild", "fail")
 _GONE, _CHANGED = 0.15, 0.4
+_CALLED = 4
+"""So many updates of another service are called: some come with its next version, or go."""
 _BARE = 0.3
 """Of the classes that are changed, how many servers get one, for a while, that names no class before."""
 
@@ -62,19 +77,26 @@ class MadeUpVersion:
     change: tuple[ChangeStep, ...] = ()
 
 
-def versions_of(seed: int) -> list[MadeUpVersion]:
-    """Return all versions of the class of a seed, the first one first."""
-    shape = shape_of(seed)
+def versions_of(
+    seed: int | str,
+    weights: Sequence[int] = _WEIGHTS,
+    *,
+    first_calls: bool = False,
+    others_call: bool = False,
+) -> list[MadeUpVersion]:
+    """Return all versions of the class of a seed, the first one first; `weights` are those of one version,
+    two, or three. Methods of the first one call another service, perhaps, or of the other ones."""
+    shape = shape_of(seed, calls_others=first_calls)
     chance = random.Random(f"versions of seed {seed}")
-    [count] = chance.choices(_VERSIONS, _WEIGHTS)
+    [count] = chance.choices(_VERSIONS, weights)
     versions = [MadeUpVersion(1, shape, dict(enumerate(shape.updates)))]
     while len(versions) < count:
-        versions.append(_next(versions[-1], chance))
+        versions.append(_next(versions[-1], chance, calls_others=others_call))
     return versions
 
 
-def _next(before: MadeUpVersion, chance: random.Random) -> MadeUpVersion:
-    tables = before.shape.tables
+def _next(before: MadeUpVersion, chance: random.Random, *, calls_others: bool) -> MadeUpVersion:
+    tables, steps = before.shape.tables, steps_of(calls_others=calls_others)
     change = tuple(
         ChangeStep(chance.choice(_CHANGES), chance.randrange(tables), chance.choice((2, 5, 20)))
         for _ in range(chance.randint(1, 4))
@@ -82,13 +104,17 @@ def _next(before: MadeUpVersion, chance: random.Random) -> MadeUpVersion:
     tallies = before.shape.tallies
     for step in change:
         tallies ^= step.what == "tally"
+
+    def drawn() -> MethodProgram:
+        return drawn_program(chance, tables, steps, others=_CALLED)
+
     first, *others = before.updates
     updates = {
-        number: drawn_program(chance, tables) if chance.random() < _CHANGED else before.updates[number]
+        number: drawn() if chance.random() < _CHANGED else before.updates[number]
         for number in [first, *(one for one in others if chance.random() > _GONE)]
     }
     for number in range(max(before.updates) + 1, max(before.updates) + 1 + chance.randint(0, 2)):
-        updates[number] = drawn_program(chance, tables)
+        updates[number] = drawn()
     return MadeUpVersion(before.number + 1, replace(before.shape, tallies=tallies), updates, change)
 
 
@@ -97,18 +123,35 @@ def _next(before: MadeUpVersion, chance: random.Random) -> MadeUpVersion:
 
 def made_up_releases(seed: int) -> list[Description]:
     """Return what servers are given, one after the other: the last one knows all versions."""
-    versions = versions_of(seed)
-    chance = random.Random(f"releases of seed {seed}")
-    releases = [_service(seed, versions[:1], None)]
-    for count in range(2, len(versions) + 1):
-        known = _service(seed, versions[:count], releases[-1])
-        if chance.random() < _BARE:
+    base = type(f"MadeUp{seed}", (Service,), {})
+    return releases_of_versions(versions_of(seed), base, random.Random(f"releases of seed {seed}"))
+
+
+def releases_of_versions(
+    versions: Sequence[MadeUpVersion],
+    base: type[Service],
+    chance: random.Random,
+    *,
+    bare: float = _BARE,
+    uses: Callable[[int], Mapping[str, Uses[Any]]] = lambda _: {},
+) -> list[Description]:
+    """Return the releases of one class, which all inherit from `base`; `uses`: the other services that it
+    calls in a version."""
+    releases: list[Description] = []
+    for count in range(1, len(versions) + 1):
+        known = _service(base, versions[:count], releases[-1] if releases else None, uses(count))
+        if releases and chance.random() < bare:
             releases.append(replace(known, previous=None))
         releases.append(known)
     return releases
 
 
-def _service(seed: int, versions: Sequence[MadeUpVersion], previous: Description | None) -> Description:
+def _service(
+    base: type[Service],
+    versions: Sequence[MadeUpVersion],
+    previous: Description | None,
+    uses: Mapping[str, Uses[Any]],
+) -> Description:
     newest = versions[-1]
     methods = made_up_methods(newest.shape, newest.updates)
     for before, after in pairwise(versions):
@@ -116,7 +159,7 @@ def _service(seed: int, versions: Sequence[MadeUpVersion], previous: Description
     methods["create"] = _creating(versions)
     methods["version"] = newest.number
     methods["previous"] = None if previous is None else previous.kind
-    return described(type(f"MadeUp{seed}", (Service,), methods))
+    return described(type(base.__name__, (base,), {**methods, **uses}))
 
 
 def _creating(versions: Sequence[MadeUpVersion]) -> Callable[[Any], None]:
@@ -175,11 +218,11 @@ def _change_tables(self: Any, step: ChangeStep, shape: ClassShape, name: str) ->
 
 
 def _turn_tally(self: Any) -> None:
-    """What counts the rows goes, or comes."""
-    if self.db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name = 'at_INSERT'").value:
+    """What counts the rows goes, or comes. (Of several services `sqlite_schema` has other names.)"""
+    try:
         for when in ("INSERT", "DELETE"):
             self.db.execute(f"DROP TRIGGER at_{when}")
-    else:
+    except apsw.SQLError:
         for statement in tally_statements():
             self.db.execute(statement)
 
@@ -189,14 +232,19 @@ def _turn_tally(self: Any) -> None:
 
 def made_up_model(seed: int) -> type[MadeUpModel]:
     """Return the model of the newest version; the ones before are its `previous`, one after the other."""
-    model: type[MadeUpModel] | None = None
-    for version in versions_of(seed):
+    return models_of_versions(versions_of(seed))[-1]
+
+
+def models_of_versions(versions: Sequence[MadeUpVersion]) -> list[type[MadeUpModel]]:
+    """Return the models of all versions, each with the one before as its `previous`."""
+    models: list[type[MadeUpModel]] = []
+    for version in versions:
         methods = model_methods(version.shape, version.updates)
         if version.change:
             methods[migration_name(version.number)] = _migrating_the_model(version)
-        model = type(f"MadeUpModel{version.number}", (MadeUpModel,), {**methods, "previous": model})
-    assert model is not None
-    return model
+        methods["previous"] = models[-1] if models else None
+        models.append(type(f"MadeUpModel{version.number}", (MadeUpModel,), methods))
+    return models
 
 
 def _migrating_the_model(version: MadeUpVersion) -> Callable[[Any], None]:
@@ -221,7 +269,11 @@ def _migrating_the_model(version: MadeUpVersion) -> Callable[[Any], None]:
 
 def made_up_calls(seed: int) -> CallScript:
     """Return a workload for the class of a seed, in whichever of its versions a client has it."""
-    versions = versions_of(seed)
+    return calls_of_versions(versions_of(seed))
+
+
+def calls_of_versions(versions: Sequence[MadeUpVersion]) -> CallScript:
+    """Return a workload for a class in these versions."""
 
     def workload(chance: random.Random, service: Any) -> Any:
         version = chance.choice(versions)

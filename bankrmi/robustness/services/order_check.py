@@ -13,6 +13,7 @@ from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.service.calls import Called
 from bankrmi.service.declaring import Description
+from bankrmi.service.served_services import HOME
 from bankrmi.storage.state_machine import Moment
 
 __all__ = ["OrderCheck"]
@@ -29,7 +30,7 @@ class OrderCheck:
 
     def migrate(self, target: int, moment: Moment) -> bool:
         """Do a migration; return whether it goes by such an order."""
-        here, there = (one.migrate(target, moment) for one in self._both)
+        here, there = (one.migrate(HOME, target, moment) for one in self._both)
         return self._differs(here, there)
 
     def update(self, call: Called, moment: Moment, told: CallOutcome) -> bool:

@@ -11,11 +11,12 @@ from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_history import QUERY, call_files, read_calls
 from bankrmi.robustness.services.found import FoundService
-from bankrmi.robustness.services.judging import judge_calls, some_queries
+from bankrmi.robustness.services.judging import as_changed, judge_calls, some_queries, why_unmigrated
 from bankrmi.robustness.services.outcomes import CallOutcome
 from bankrmi.robustness.services.service_disks import read_service_copies
 from bankrmi.robustness.simulator.workload import MethodCounts
 from bankrmi.service.calls import Called
+from bankrmi.service.served_services import ServedServices
 
 __all__ = ["ServiceJudge"]
 
@@ -26,6 +27,7 @@ class ServiceJudge:
     def __init__(self, found: FoundService) -> None:
         self._found = found
         self._description = found.description
+        self._services = ServedServices.of(found.description)
         self.methods: dict[str, MethodCounts] = {}
         """What the calls of each method came to: updates in the journal, queries as clients were answered."""
 
@@ -39,12 +41,14 @@ class ServiceJudge:
         if not names:
             return nothing_judged()
         directories = [facts.directory / "data" / name for name in names]
-        model = ServiceByItself(self._description, self._found.model)
         try:
             with read_service_copies(directories, self._description) as (copies, journals):
+                begins_at = journals[0].version_at(0)
+                model = ServiceByItself(self._description, self._found.model, begins_at=begins_at)
+                unmigrated = why_unmigrated(self._services, journals[0])
                 copies[0] = replace(copies[0], records=noting_epochs(copies[0].records, epochs))
                 verdict = judge_calls(
-                    calls,
+                    as_changed(calls, self._services, begins_at),
                     copies,
                     journals,
                     model,
@@ -56,7 +60,8 @@ class ServiceJudge:
         except BankError as error:
             return Judged(violations=(error.message,))
         self._note_queries(calls)
-        return judged_as(verdict, facts, epochs, f"state and queries as in {model.name}")
+        judged = judged_as(verdict, facts, epochs, f"state and queries as in {model.name}")
+        return replace(judged, violations=(*judged.violations, *unmigrated))
 
     def _note(self, _action_id: int, call: Called, came: CallOutcome) -> None:
         self.methods.setdefault(call.method, MethodCounts()).add(came.raised)

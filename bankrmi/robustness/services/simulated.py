@@ -6,7 +6,8 @@ Rule 2: clients do what the workload says; in between they repeat what they gave
 Rule 3: what a client asks again is kept, up to so many queries.
 Rule 4: a class that names the ones before is migrated, from the oldest on: servers get its versions one after
         the other (see `simulator.rollout`), and production's `Migrations` does the rest. With a model that
-        holds as far as that has `previous` ones, too.
+        holds as far as that has `previous` ones, too. Of several services one gets its next version after the
+        other (see `releases`), and one that comes later is created.
 """
 
 from __future__ import annotations
@@ -17,38 +18,44 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import apsw
 
 from bankrmi.client.service_requests import declared_error
-from bankrmi.errors import Cancelled, InvalidRequest, ServiceError
-from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.errors import Cancelled, InvalidRequest, NotPrimary, ServiceError
+from bankrmi.replication.code_versions import CodeVersions, StateVersion, migration_of, version_of
 from bankrmi.replication.effects import Decided, Read
 from bankrmi.replication.events import Event, ReadArrived, RequestArrived
 from bankrmi.replication.record import CANCELLED, DONE, Position, unpacked
 from bankrmi.replication.replica import Replica
 from bankrmi.robustness.checker.history import AnsweredOutcome, HistoryCall, RefusedOutcome
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict
-from bankrmi.robustness.services.by_itself import ModelMaker, ServiceByItself
+from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.call_check import CallCheck
 from bankrmi.robustness.services.conversations import CallScript, Conversation
-from bankrmi.robustness.services.judging import judge_calls, read_outcome, wrong_rows
+from bankrmi.robustness.services.judging import judge_calls, read_outcome, why_unmigrated, wrong_rows
+from bankrmi.robustness.services.known_versions import KnownVersions, asked_in
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
+from bankrmi.robustness.services.plain_objects import ModelMaker
+from bankrmi.robustness.services.releases import opening_version, releases_of
 from bankrmi.robustness.services.wanted import WantedCall
+from bankrmi.robustness.simulator.asked import SimulatedCall
+from bankrmi.robustness.simulator.failure import SimulationFailure
 from bankrmi.robustness.simulator.workload import MethodCounts, MigratingHost, Workload
 from bankrmi.server.migrating import Migrations
 from bankrmi.server.service_object import ServiceObject
 from bankrmi.service.calls import Called, Raised, called, result_of
-from bankrmi.service.declaring import MIGRATION, Description, Method
+from bankrmi.service.declaring import Description, Method
 from bankrmi.service.in_words import call_in_words
 from bankrmi.service.machine import ServiceMachine, Told
 from bankrmi.service.plain_values import NotPlain
-from bankrmi.service.served_services import ServedServices
+from bankrmi.service.served_services import HOME, ServedServices, plain_name
 from bankrmi.storage.journal import SqliteJournal
 
-__all__ = ["ServiceTalk", "ServiceWorkload", "releases_of"]
+__all__ = ["ServiceTalk", "ServiceWorkload"]
 
 LIMIT_MS = 10_000.0
 """Of a call, by the clock of this machine: it may be a slow one, and a seed is to be the same everywhere."""
@@ -81,7 +88,10 @@ class _MachineOfAWorld(ServiceMachine):
 
 
 class _Proposing:
-    """A process whose migrations are proposed, and now and then once more: that does nothing (S6)."""
+    """A process whose migrations are proposed, and now and then once more: that does nothing (S6).
+
+    Rule: it is looked at here once more that whoever is linked states code that can follow.
+    """
 
     def __init__(self, host: MigratingHost) -> None:
         self._host = host
@@ -95,9 +105,20 @@ class _Proposing:
         return self._host.journal
 
     def take(self, event: Event) -> None:
-        self._host.take(event)
         assert isinstance(event, RequestArrived)
+        self._check_that_all_can_follow(event)
+        self._host.take(event)
         self._host.twice(lambda: self._propose_again(event))
+
+    def _check_that_all_can_follow(self, event: RequestArrived) -> None:
+        migration, version = migration_of(event.request[0]), self.journal.version
+        assert migration is not None
+        for name, code in self.replica.condition().codes.items():
+            if not code.makes(*migration, version):
+                method = called(unpacked(event.operations)[0]).method
+                raise SimulationFailure(
+                    "safety", f"{method} is proposed, and {name} states that it cannot follow"
+                )
 
     def _propose_again(self, event: RequestArrived) -> None:
         """As somebody does who does not know what came of the first."""
@@ -108,21 +129,6 @@ class _Proposing:
         self._host.say(what, details)
 
     error = info
-
-
-def releases_of(
-    description: Description | ServedServices, model: ModelMaker | None
-) -> Sequence[Description | ServedServices]:
-    """Return the class in all versions that it names, and that the model knows, the oldest first; several
-    are not changed."""
-    if isinstance(description, ServedServices):
-        return [description]
-    known = list(description.of_version.values())
-    held: Any = description.kind if model is None else model
-    count = 0
-    while held is not None and count < len(known):
-        held, count = getattr(held, "previous", None), count + 1
-    return known[:count][::-1]
 
 
 class ServiceWorkload(Workload):
@@ -138,7 +144,7 @@ class ServiceWorkload(Workload):
         model: ModelMaker | None,
         seed: int,
         *,
-        releases: Sequence[Description] = (),
+        releases: Sequence[Description | ServedServices] = (),
         looks_at_order: bool = True,
         limit_ms: float = LIMIT_MS,
     ) -> None:
@@ -150,15 +156,12 @@ class ServiceWorkload(Workload):
         self._limit_ms = limit_ms
         self._hesitates_ms = random.Random(f"hesitation of seed {seed}").choice(HESITATES_MS)
         self._description = description
-        self._releases: Sequence[Description | ServedServices] = releases or releases_of(description, model)
+        self._services = ServedServices.of(description)
+        self._releases = releases or releases_of(description, model, seed)
         self.releases = len(self._releases)
-        self._begins_at = getattr(self._releases[0], "version", 1)
-        self._versions: list[Description | ServedServices] = [description]
-        if isinstance(description, Description):
-            known = [*description.of_version.items()][::-1]
-            self._versions = [one for version, one in known if version >= self._begins_at]
+        self._begins_at = opening_version(self._releases[0])
+        self._known = KnownVersions(self._services, self._begins_at)
         self._looks_at_order = looks_at_order and isinstance(description, Description)
-        self._methods = {name: one for known in self._versions for name, one in known.methods.items()}
         self._script = script
         self._model = model
         self._seed = seed
@@ -186,8 +189,8 @@ class ServiceWorkload(Workload):
 
         def tick() -> None:
             """As production's; but who might migrate hesitates, so that others are in sync by then."""
-            found = host.replica.next_migration()
-            if found is None or found[1]:
+            found = host.replica.next_migrations()
+            if not found or found[0][1]:
                 begins_ms.clear()
             elif not begins_ms:
                 begins_ms.append(host.now_ms())
@@ -196,20 +199,36 @@ class ServiceWorkload(Workload):
 
         return tick
 
-    def door(self, release: int, state_version: Callable[[], int | None]) -> Callable[[Any], None]:
+    def why_not_opened(self, release: int, journal: SqliteJournal) -> str:
+        """Say which service is there that a server with this release does not name: it does not start."""
+        known = ServedServices.of(self._releases[release])
+        missing = [name for name in self._services.beside if known.find(name) is None]
+        there = [name for name in missing if version_of(journal.version, name)]
+        is_there = journal.opening is not None and bool(there)
+        return f"{there[0]} is there, and is not named" if is_there else ""
+
+    def door(self, release: int, state_version: Callable[[], StateVersion | None]) -> Callable[[Any], None]:
         """Return what production refuses before the rules see it: what the class has not in this version."""
         if self.releases == 1:
             return super().door(release, state_version)
-        known = self._releases[release]
-        assert isinstance(known, Description), "several services have one release"
-        served = ServiceObject(
-            _NOBODY,
-            dict,
-            known,
-            addresses={},
-            entries_at_most=1,
-            state_version=state_version,
-        )
+        known = ServedServices.of(self._releases[release])
+
+        def version(service: str) -> int | None:
+            led = state_version()
+            return None if led is None else version_of(led, service)
+
+        served = {
+            name: ServiceObject(
+                _NOBODY,
+                dict,
+                one,
+                addresses={},
+                entries_at_most=1,
+                state_version=partial(version, name),
+                service=name,
+            )
+            for name, one in known.each()
+        }
 
         def look(asked: Any) -> None:
             match asked:
@@ -219,18 +238,25 @@ class ServiceWorkload(Workload):
                     kind = "query"
                 case _:
                     return
-            served.bound(call.method, kind, call.args, call.kwargs)
+            service, plain = plain_name(call.method)
+            if service not in served:
+                if state_version() is None:
+                    raise NotPrimary("this server does not lead", primary=None, undecided=True)
+                raise InvalidRequest(f"nobody serves {service} yet")
+            served[service].bound(plain, kind, call.args, call.kwargs)
 
         return look
 
+    def is_busy_for_long(self, asked: SimulatedCall, journal: SqliteJournal) -> bool:
+        """Whether it is of a service that is to be created: that waits for every server (S6)."""
+        call: Called | None = called(asked.operations[0]) if asked.operations else asked.query
+        return call is not None and not version_of(journal.version, plain_name(call.method)[0])
+
     def unmigrated(self, journal: SqliteJournal) -> str:
         """Say which version is missing, unless the class itself has refused to be migrated."""
-        machine = journal.machine
-        if not isinstance(self._description, Description) or not isinstance(machine, ServiceMachine):
+        if not isinstance(journal.machine, ServiceMachine):
             return ""
-        if journal.version == self._description.version or machine.failure is not None:
-            return ""
-        return f"the state is of version {journal.version}, and every server has {self._description.version}"
+        return next(iter(why_unmigrated(self._services, journal)), "")
 
     def model(self) -> ServiceByItself:
         """Return the service by itself, at its beginning."""
@@ -304,22 +330,19 @@ class ServiceWorkload(Workload):
     def _order(self) -> OrderCheck | None:
         if not self._looks_at_order or not isinstance(self._description, Description):
             return None
-        return OrderCheck(self._description, self._begins_at)
+        return OrderCheck(self._description, version_of(self._begins_at, HOME))
 
     def _refused_for_nothing(self, calls: Sequence[HistoryCall]) -> Iterator[str]:
         """Yield of which calls it was said that the class takes no such, though every version does."""
         for call in calls:
             if not isinstance(call.outcome, RefusedOutcome) or call.outcome.code != InvalidRequest.code:
                 continue
-            if not call.is_question and self._is_taken_by_all(call):
-                yield f"{call_in_words(_asked(call))} was refused, and every version takes it: {call.client}"
-
-    def _is_taken_by_all(self, call: HistoryCall) -> bool:
-        """Whether every version of the class has such a method, and takes these arguments."""
-        return all(_takes(one, _asked(call), is_read=call.is_read) for one in self._versions)
+            if not call.is_question and self._known.is_taken_by_all(call):
+                asked = call_in_words(asked_in(call))
+                yield f"{asked} was refused, and every version takes it: {call.client}"
 
     def _count(self, _action_id: int, call: Called, came: CallOutcome) -> None:
-        if call.method in self._methods or MIGRATION.fullmatch(call.method):
+        if self._known.is_known(call.method):
             self.counts.setdefault(call.method, MethodCounts()).add(came.raised)
 
     def _as_told(self, call: HistoryCall) -> HistoryCall:
@@ -332,28 +355,11 @@ class ServiceWorkload(Workload):
             )
             outcome = AnsweredOutcome(outcome.history, results)
         if not call.is_read:
-            may_be_settled = not call.is_question and not self._is_taken_by_all(call)
-            return replace(call, outcome=outcome, may_be_settled=may_be_settled)
+            return self._known.may_settle(replace(call, outcome=outcome))
         return replace(call, query=self._wanted(call.query), outcome=outcome)
 
     def _wanted(self, query: Called) -> WantedCall:
-        return WantedCall(self._methods[query.method], query.args, dict(query.kwargs))
-
-
-def _asked(call: HistoryCall) -> Called:
-    found: Called = call.query.called if call.is_read else called(call.operations[0])
-    return found
-
-
-def _takes(description: Description | ServedServices, call: Called, *, is_read: bool) -> bool:
-    method = description.methods.get(call.method)
-    if method is None or method.is_update is is_read:
-        return False
-    try:
-        method.bound(call.args, call.kwargs)
-    except InvalidRequest:
-        return False
-    return True
+        return WantedCall(self._known.methods[query.method], query.args, dict(query.kwargs))
 
 
 def _value(status: str, value: Any) -> CallOutcome:

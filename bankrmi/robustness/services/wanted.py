@@ -6,6 +6,7 @@ Rule: a call is a value. What it looks like to people, and what makes two of the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -88,8 +89,14 @@ class CallMaker:
         self._whole = whole
 
     def _in_version(self, version: int) -> CallMaker:
-        assert isinstance(self._description, Description)
-        return CallMaker(self._description.of_version[version], whole=self._whole)
+        known, service = self._description, self._service
+        if isinstance(known, Description):
+            return CallMaker(known.of_version[version], whole=self._whole)
+        one = known.find(service)
+        assert one is not None
+        held = one.of_version[version]
+        changed = {"beside": {**known.beside, service: held}} if service else {"home": held}
+        return CallMaker(replace(known, **changed), service, whole=self._whole)
 
     def __getitem__(self, kind: type[_S]) -> _S:
         """Return the one for the service of this class, of several."""
@@ -97,7 +104,7 @@ class CallMaker:
         found = [name for name, one in each if one.kind is kind]
         if len(found) != 1:
             raise KeyError(f"{kind.__name__} is {'several' if found else 'none'} of {self._description.name}")
-        made: Any = CallMaker(self._description, found[0])
+        made: Any = CallMaker(self._description, found[0], whole=self._whole)
         return made  # type: ignore[no-any-return]
 
     def __getattr__(self, name: str) -> Any:
@@ -105,7 +112,7 @@ class CallMaker:
         if method is None and self._service == HOME and isinstance(self._description, ServedServices):
             for service, _ in self._description.each():
                 if name == self._description.called(service):
-                    return CallMaker(self._description, service)
+                    return CallMaker(self._description, service, whole=self._whole)
         if method is None:
             raise AttributeError(
                 f"{self._description.name} has no method {name!r} that is marked update or query"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from bankrmi.errors import BankError, Busy, InvalidRequest, NotPrimary
-from bankrmi.replication.code_versions import version_of
+from bankrmi.replication.code_versions import StateVersion
 from bankrmi.replication.effects import IsBusy, Read, Reply
 from bankrmi.replication.events import CallersGone, Event, OutcomeAsked, ReadArrived, RequestArrived, Seen
 from bankrmi.robustness.simulator.asked import Asking
@@ -84,9 +84,9 @@ class Desk:
             return OutcomeAsked(event.token, event.request, event.seen, event.caller)
         return event
 
-    def _version_that_is_led(self) -> int | None:
+    def _version_that_is_led(self) -> StateVersion | None:
         replica = self._process.replica
-        return None if replica.primary is None else version_of(replica.journal.version, "")
+        return None if replica.primary is None else replica.journal.version
 
     def _was_migrated(self) -> bool:
         journal = self._process.replica.journal

@@ -115,6 +115,10 @@ class SimulatedServer:
         if self.boot > 1:
             self.settings = self.cluster.settings_after_restart(self.settings)
         self._take_code(self.cluster.release_of(self.name))
+        why_not = self.cluster.workload.why_not_opened(self.release, self.journal)
+        if why_not:
+            self.world.note(self.name, "does not start:", why_not)
+            return
         self.world.note(self.name, "starts as", self.start_id, f"with a lease of {self.settings.lease_ms} ms")
         self._process = SimulatedProcess(self)
         self._process.begin()

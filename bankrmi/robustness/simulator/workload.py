@@ -18,12 +18,13 @@ from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import Form, form_of
 from bankrmi.bank.operations import CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
 from bankrmi.errors import ConfigurationError
-from bankrmi.replication.code_versions import VERSION_1, CodeVersions
+from bankrmi.replication.code_versions import VERSION_1, CodeVersions, StateVersion
 from bankrmi.replication.events import Event
 from bankrmi.replication.record import Position
 from bankrmi.replication.replica import Replica
 from bankrmi.robustness.checker.history import HistoryCall
 from bankrmi.robustness.checker.verdict import Copy, HistoryVerdict, judge
+from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.storage.state_machine import StateMachine
 from bankrmi.verifying.model import BankModel, Model
@@ -135,16 +136,28 @@ class Workload(Protocol):
     def machine(self, release: int = 0) -> StateMachine:
         """Return a new one, for one copy on a server with this release."""
 
+    def why_not_opened(self, release: int, journal: SqliteJournal) -> str:  # noqa: ARG002
+        """Say why a server with this release does not start on such a disk; nothing if it does."""
+        return ""
+
     def migrations(self, release: int, host: MigratingHost) -> Callable[[], None] | None:  # noqa: ARG002
         """Return what a process with this release does at every tick to get the state its next version."""
         return None
 
-    def door(self, release: int, state_version: Callable[[], int | None]) -> Callable[[Any], None]:  # noqa: ARG002
+    def door(
+        self,
+        release: int,  # noqa: ARG002
+        state_version: Callable[[], StateVersion | None],  # noqa: ARG002
+    ) -> Callable[[Any], None]:
         """Return what looks at each call before the rules see it, and raises BankError for a wrong one.
 
         `state_version` is None while the server does not lead.
         """
         return lambda _event: None
+
+    def is_busy_for_long(self, asked: SimulatedCall, journal: SqliteJournal) -> bool:  # noqa: ARG002
+        """Whether a call is told `Busy` as long as not every server is there, though all is well."""
+        return False
 
     def unmigrated(self, journal: SqliteJournal) -> str:  # noqa: ARG002
         """Say which version the state of a bank lacks whose servers all have the last release."""

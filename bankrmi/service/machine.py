@@ -13,7 +13,7 @@ Rule 5: a migration is run once, on every copy, at the same action id, from the 
         what it found is kept beside it until it is acknowledged (S6, S7).
 Rule 6: several services are one state: a call is of one, whatever others that calls, and what it changed in
         all of them is one change (S8). One that came later is created by a record, as if it were migrated.
-Rule 7: what takes a change back is kept for the newest calls (`KEPT`): more than can be unacknowledged.
+Rule 7: what takes a change back is kept for the newest calls (`kept`): more than can be unacknowledged.
 """
 
 from __future__ import annotations
@@ -65,11 +65,6 @@ __all__ = ["LIMIT_MS", "ServiceMachine", "Told", "opening_identity"]
 LIMIT_MS = 250.0
 """For one call, unless it is said otherwise: a server that thinks for longer is silent to the others."""
 
-KEPT = 65_536
-"""Calls whose changes can be taken back: of those that are not acknowledged there is one group at most."""
-
-_FORGOTTEN_TOGETHER = 1024
-
 _MIGRATION = re.compile(r"(?:[A-Za-z0-9_-]+\.)?(?:migrate_\d+_to_\d+|create)")
 _SAVEPOINT, _RELEASE, _ROLL_BACK = "SAVEPOINT service", "RELEASE service", "ROLLBACK TO service"
 
@@ -82,6 +77,12 @@ class Told(NamedTuple):
 
 class ServiceMachine:
     """One copy of a service, or of several."""
+
+    kept = 65_536
+    """Calls whose changes can be taken back: what is not acknowledged is one group at most."""
+
+    forgotten_together = 1024
+    """How many more there are before the oldest are forgotten."""
 
     own_transactions = True
     """SQLite takes back the whole transaction of a statement that writes and is interrupted."""
@@ -437,8 +438,8 @@ class ServiceMachine:
         if newest is not None and self._migrated_at is not None and newest > self._migrated_at:
             forget_tables(self._database)  # S6: what came after it was decided when it was acknowledged.
             self._migrated_at = None
-        if newest is not None and newest - self._kept_from > KEPT + _FORGOTTEN_TOGETHER:
-            self._kept_from = newest - KEPT
+        if newest is not None and newest - self._kept_from > self.kept + self.forgotten_together:
+            self._kept_from = newest - self.kept
             self._database.execute("DELETE FROM service_undo WHERE action_id <= ?", (self._kept_from,))
             self._database.execute("INSERT INTO service_undo VALUES (?, x'')", (self._kept_from,))
 

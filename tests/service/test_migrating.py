@@ -14,7 +14,7 @@ from bankrmi.replication.admission import newest_common
 from bankrmi.replication.code_versions import CodeVersions
 from bankrmi.replication.joining import tail_of
 from bankrmi.replication.record import unpacked
-from bankrmi.service import Service, described, machine, update
+from bankrmi.service import Service, described, update
 from bankrmi.service.calls import Raised, result_of
 from bankrmi.service.machine import ServiceMachine
 from tests.service.changed_classes import Broken, Hasty, Stock, Stock1, Stock2, Unlike
@@ -199,8 +199,8 @@ def test_one_that_failed_is_no_limit(make: Make) -> None:
 def test_calls_that_can_be_taken_back_no_more_are_a_limit_as_well(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "KEPT", 3)
-    monkeypatch.setattr(machine, "_FORGOTTEN_TOGETHER", 2)
+    monkeypatch.setattr(ServiceMachine, "kept", 3)
+    monkeypatch.setattr(ServiceMachine, "forgotten_together", 2)
     copy = make("a")
     for number in range(6):
         copy.call("put", "pear", number)

@@ -69,7 +69,12 @@ _NEWEST = "SELECT time_us FROM journal WHERE length(operations) > 0 ORDER BY act
 
 
 class _MachineOfAWorld(ServiceMachine):
-    """Production's, whose queries are told the time of the newest record: nothing here reads a clock."""
+    """Production's, whose queries are told the time of the newest record: nothing here reads a clock.
+
+    It can take back few calls, for there are few; and yet more than a group has that all callers are in.
+    """
+
+    kept, forgotten_together = 12, 2
 
     def __init__(self, description: Description | ServedServices, *, limit_ms: float) -> None:
         super().__init__(description, limit_ms=LIMIT_MS)

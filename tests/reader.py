@@ -125,17 +125,24 @@ class Reader(doctest.OutputChecker):
     """Somebody who does all that pages show, one after the other, and looks whether the same comes of it."""
 
     def __init__(
-        self, folder: Path, addresses: Sequence[str], more: str = "", *, before: Sequence[Path] = ()
+        self,
+        folder: Path,
+        addresses: Sequence[str],
+        more: str = "",
+        *,
+        before: Sequence[Path] = (),
+        warm_terminals: bool = False,
     ) -> None:
         """`addresses` stand for those of the pages; `more` is added to what configures a service.
 
-        Commands that are in the folders `before` are those instead of what is installed; with any, what runs
-        in terminals starts warm, too.
+        Commands that are in the folders `before` are those instead of what is installed. `warm_terminals` has
+        what runs in terminals start warm, too: a server that was killed is then back within milliseconds, and
+        what is told of it may come before what the other one did meanwhile.
         """
         self._folder = folder
         self._ours = list(zip((*ADDRESSES, *SERVICE_ADDRESSES), addresses, strict=True))
         self._more = more
-        self._start = warm.Popen if before else subprocess.Popen
+        self._start = warm.Popen if warm_terminals else subprocess.Popen
         self._known: dict[str, str] = {}
         self._names: dict[str, Any] = {}
         self._open = ExitStack()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.mark.parametrize("name", sorted(file.name for file in FOLDER.glob("*.py")))
 def test_it_can_be_asked_how_it_is_used(name: str) -> None:
-    asked = subprocess.run(
-        [sys.executable, str(FOLDER / name), "--help"], capture_output=True, text=True, check=False
-    )
+    asked = warm.run_command([sys.executable, str(FOLDER / name), "--help"], timeout=60)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout.startswith(f"usage: {name} ")
 
@@ -24,7 +23,7 @@ def test_it_can_be_asked_how_it_is_used(name: str) -> None:
 def test_the_views_of_a_witness_are_counted_out() -> None:
     """The names in it were refused by a stricter witness, and nobody had noticed."""
     script = [sys.executable, str(FOLDER / "many_views.py"), "--views", "100"]
-    asked = subprocess.run(script, capture_output=True, text=True, check=False)
+    asked = warm.run_command(script, timeout=60)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert [line.split()[0] for line in asked.stdout.splitlines()] == ["views", "10", "100"]
 

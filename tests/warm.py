@@ -3,7 +3,9 @@
     run(["status"], timeout=60)                                    one command to its end
     start(["server", "s1"], stdin=null, stdout=log, stderr=log)    one that goes on
     terminal(["menu"])                                             one on a terminal of its own
-    Popen([sys.executable, "-m", "bankrmi", ...], stdout=PIPE)     as `subprocess.Popen`, for modules of ours
+    Popen([sys.executable, "-m", "bankrmi", ...], stdout=PIPE)     as `subprocess.Popen`, for modules of ours,
+                                                                   and programs that use them
+    run_command([sys.executable, "examples/x.py"], timeout=60)     one of these to its end
 
 Tests start about a thousand processes, and to import what a server needs takes half a second of CPU: half of
 what the default run took. Here one interpreter, a child of ours, imports it once, and each process is a fork
@@ -35,7 +37,7 @@ import ptyprocess
 
 from tests.warm_popen import Popen, fork
 
-__all__ = ["Popen", "Process", "run", "start", "terminal"]
+__all__ = ["Popen", "Process", "run", "run_command", "start", "terminal"]
 
 Process = subprocess.Popen[Any]
 
@@ -78,11 +80,26 @@ def run(
     module: str = "bankrmi",
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end, as `start` does; the result has what it prints on each of its outputs."""
+    command = [sys.executable, "-m", module, *arguments]
+    return run_command(command, typed=typed, timeout=timeout, env=env, cwd=cwd)
+
+
+def run_command(
+    command: Sequence[str],
+    *,
+    typed: str | bytes = "",
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with this command line to its end; the result has what it prints on each of its outputs.
+
+    It may be a program that uses our code, and does not mind that this is imported already.
+    """
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         stdin.write(typed if isinstance(typed, bytes) else typed.encode())
         stdin.seek(0)
-        command = [sys.executable, "-m", module, *arguments]
-        process = Popen(command, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd)
+        process = Popen(command, stdin=stdin, stdout=out, stderr=err, env=env, cwd=cwd, uses_ours=True)
         try:
             code = process.wait(timeout)
         except BaseException:
@@ -93,7 +110,7 @@ def run(
         for file in (out, err):
             file.seek(0)
             printed.append(file.read().decode())
-    return subprocess.CompletedProcess(["bankrmi", *arguments], code, *printed)
+    return subprocess.CompletedProcess(command, code, *printed)
 
 
 def terminal(arguments: Sequence[str], *, module: str = "bankrmi", **keywords: Any) -> pexpect.spawn:

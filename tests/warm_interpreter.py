@@ -28,6 +28,7 @@ import sys
 import termios
 import threading
 import time
+import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -63,7 +64,8 @@ HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One process: its command line (`python -m ...`), folder, whole environment, and numbers of its files.
+    """One process: its command line (`python -m`, `-c` or a file), folder, whole environment, and numbers of
+    its files.
 
     After its files comes one that is the network it is in (namespaces(7)).
     `most_files` is how many it may have open, None as many as we; `group` is its process group, None one of
@@ -80,6 +82,8 @@ class Order:
     blocked: list[int]
     ignored: list[int]
     starts_others: bool
+    does_first: list[str | int] | None
+    """A function of ours, as module and name, and its arguments: what `preexec_fn` does."""
 
     def packed(self) -> bytes:
         """Return it as it crosses the socket."""
@@ -101,11 +105,24 @@ def main() -> None:
             break
         orders = to_come
     try:
-        runpy.run_module(order.words[2], run_name="__main__", alter_sys=True)
+        _run(order.words)
     except SystemExit as ending:
         _end(ending.code)
         raise
     _end(0)
+
+
+def _run(words: list[str]) -> None:
+    """Run a module (`python -m name`), a text (`python -c text`), or a file (`python path`)."""
+    if words[1] == "-m":
+        runpy.run_module(words[2], run_name="__main__", alter_sys=True)
+        return
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    if words[1] == "-c":
+        exec(compile(words[2], "<string>", "exec"), main.__dict__)
+    else:
+        main.__file__ = words[1]
+        exec(compile(Path(words[1]).read_bytes(), words[1], "exec"), main.__dict__)
 
 
 def _end(code: object) -> None:
@@ -192,10 +209,14 @@ def _become(order: Order, files: list[int], not_yet_there: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (order.most_files, order.most_files))
     _join(order)
     os.chdir(order.folder)
-    _import_from([order.folder, *paths_of(order.environment)])
+    is_file = order.words[1] not in ("-m", "-c")
+    begins_in = str(Path(order.words[1]).absolute().parent) if is_file else order.folder
+    _import_from([begins_in, *paths_of(order.environment)])
     os.environ.clear()
     os.environ.update(order.environment)
-    sys.argv[:] = order.words[2:]
+    sys.argv[:] = order.words[2 if order.words[1] == "-m" else 1 :]
+    if order.words[1] == "-c":
+        del sys.argv[1]
     _be_called(order.words)
     unbuffered = bool(order.environment.get("PYTHONUNBUFFERED"))
     sys.stdin = _text(0, "rb", sys.stdin)
@@ -205,6 +226,9 @@ def _become(order: Order, files: list[int], not_yet_there: int) -> None:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if number in order.ignored else usual)
     signal.pthread_sigmask(signal.SIG_SETMASK, order.blocked)
+    if order.does_first is not None:
+        module, name, *arguments = order.does_first
+        getattr(import_module(str(module)), str(name))(*arguments)
     os.close(becoming)
 
 

@@ -1,4 +1,5 @@
-"""`Popen` that forks modules of ours from an interpreter that has imported them, and starts all else as ever.
+"""`Popen` that forks modules of ours, and programs that use them, from an interpreter that has imported them,
+and starts all else as ever.
 
 Rule 1: what it returns is a child of ours, started with the same files, folder, environment, signals, session
         and process group as `subprocess.Popen` would start it with.
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,6 @@ _OURS = ("bankrmi", "tests")
 _STARTING_OTHERS = {"up", "demo", "chaos", "bench", "console"}
 _NOTHING_SPECIAL = {
     "executable": None,
-    "preexec_fn": None,
     "shell": False,
     "gid": None,
     "gids": None,
@@ -44,10 +45,22 @@ _NOTHING_SPECIAL = {
 
 
 class Popen(subprocess.Popen[Any]):
-    """What `subprocess.Popen` says and does; `most_files` is how many files it may have open."""
+    """What `subprocess.Popen` says and does; `most_files` is how many files it may have open.
 
-    def __init__(self, args: Sequence[str], *, most_files: int | None = None, **keywords: Any) -> None:
+    `uses_ours`: what Python runs may be a text, a file, or a module of others (pytest); it does not mind that
+    our code is imported already.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        *,
+        most_files: int | None = None,
+        uses_ours: bool = False,
+        **keywords: Any,
+    ) -> None:
         self._most_files = most_files
+        self._uses_ours = uses_ours
         super().__init__(args, **keywords)
 
     def _execute_child(self, *args: Any) -> None:
@@ -67,6 +80,9 @@ class Popen(subprocess.Popen[Any]):
         """Return its pid if it can be forked."""
         if any(given.get(name, usual) != usual for name, usual in _NOTHING_SPECIAL.items()):
             return None
+        does_first = given["preexec_fn"]
+        if does_first is not None and not _can_be_told(does_first):
+            return None
         standard = (given["p2cread"], given["c2pwrite"], given["errwrite"])
         files = {number: number if file == -1 else file for number, file in enumerate(standard)}
         return fork(
@@ -76,6 +92,8 @@ class Popen(subprocess.Popen[Any]):
             environment=given["env"],
             most_files=self._most_files,
             own_session=given["start_new_session"],
+            does_first=does_first,
+            uses_ours=self._uses_ours,
         )
 
     def wait(self, timeout: float | None = None) -> int:
@@ -107,19 +125,24 @@ def fork(
     most_files: int | None = None,
     own_session: bool = False,
     on_a_terminal: bool = False,
+    does_first: partial[object] | None = None,
+    uses_ours: bool = False,
 ) -> int | None:
-    """Fork what this command would run; return its pid, or None if it has to be started as ever."""
+    """Fork what this command would run; return its pid, or None if it has to be started as ever.
+
+    `does_first` is what the new process does before it is its program (`preexec_fn`); `uses_ours` as for
+    `Popen`.
+    """
     words, network = _without_its_network([os.fsdecode(word) for word in command])
     variables = {
         os.fsdecode(name): os.fsdecode(value)
         for name, value in (os.environ if environment is None else environment).items()
     }
-    if words[:2] != [sys.executable, "-m"] or words[2].partition(".")[0] not in _OURS:
-        return None
-    if len(os.fsencode("\0".join(words))) >= MOST_WORDS:
+    if not _is_ours(words, uses_ours) or len(os.fsencode("\0".join(words))) >= MOST_WORDS:
         return None
     starts_in = Path.cwd() if folder is None else Path(folder).absolute()
-    if not _finds_our_code([*([] if folder is None else [str(starts_in)]), *paths_of(variables)]):
+    first = [str(starts_in)] if folder is not None and words[1] in ("-m", "-c") else []
+    if not _finds_our_code([*first, *paths_of(variables)]):
         return None
     with _ONE_AT_A_TIME:
         if not _forks_with(variables):
@@ -134,10 +157,33 @@ def fork(
             on_a_terminal=on_a_terminal,
             blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
             ignored=[int(number) for number in HEEDED if signal.getsignal(number) == signal.SIG_IGN],
-            starts_others=not _STARTING_OTHERS.isdisjoint(words[3:]),
+            starts_others=uses_ours or not _STARTING_OTHERS.isdisjoint(words[3:]),
+            does_first=None
+            if does_first is None
+            else [does_first.func.__module__, does_first.func.__name__, *does_first.args],
         )
         with network.open("rb", buffering=0) as place:
             return _INTERPRETER[0].fork(order, [*files.values(), place.fileno()])
+
+
+def _is_ours(words: Sequence[str], uses_ours: bool) -> bool:
+    """Whether Python runs a module of ours, or anything else that `uses_ours`."""
+    if len(words) < 2 or words[0] != sys.executable:
+        return False
+    if words[1] == "-m" and words[2].partition(".")[0] in _OURS:
+        return True
+    return uses_ours and (words[1] in ("-c", "-m") or not words[1].startswith("-"))
+
+
+def _can_be_told(does_first: object) -> bool:
+    """Whether it is a function of a module of ours, with plain values: another process can call it, too."""
+    return (
+        isinstance(does_first, partial)
+        and not does_first.keywords
+        and does_first.func.__module__.partition(".")[0] in _OURS
+        and does_first.func.__name__ == does_first.func.__qualname__
+        and all(type(value) in (int, str) for value in does_first.args)
+    )
 
 
 def _without_its_network(words: list[str]) -> tuple[list[str], Path]:
@@ -203,7 +249,7 @@ def _new_interpreter() -> _Interpreter:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         _STARTED.append(
-            subprocess.Popen(
+            _AS_EVER(
                 [sys.executable, "-m", "tests.warm_interpreter", str(theirs.fileno()), "." * MOST_WORDS],
                 pass_fds=(theirs.fileno(),),
                 cwd=_ROOT,
@@ -214,6 +260,7 @@ def _new_interpreter() -> _Interpreter:
 
 _INTERPRETER: list[_Interpreter] = []
 _STARTED: list[subprocess.Popen[bytes]] = []
+_AS_EVER = subprocess.Popen  # Whatever that name stands for later.
 _ONE_AT_A_TIME = threading.Lock()
 
 

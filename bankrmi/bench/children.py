@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bankrmi.errors import OperationFailed
@@ -75,7 +76,7 @@ class Children:
                 extra_groups=[] if user else None,
                 env=_environment(self._modules),
                 start_new_session=True,
-                preexec_fn=_following(ending),
+                preexec_fn=partial(_follow, os.getpid(), int(ending)),
             )
             self._children[name] = _Child(process=process, ending=ending)
         return process
@@ -153,17 +154,12 @@ def _end(child: _Child) -> None:
                 stream.close()
 
 
-def _following(ending: signal.Signals) -> Callable[[], None]:
-    """Return what a child does last before it is its program: have the kernel end it with us."""
-    parent = os.getpid()
-
-    def follow() -> None:
-        let_through()
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(ending), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return follow
+def _follow(parent: int, ending: int) -> None:
+    """What a child does last before it is its program: have the kernel end it with us."""
+    let_through()
+    _LIBC.prctl(_PR_SET_PDEATHSIG, ending, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _environment(modules: Path | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -104,7 +105,7 @@ class CodeVersions(NamedTuple):
         """Whether it can do what is asked of a state of this version."""
         if isinstance(version, int) and not self.beside:  # Most are alone; and this is asked for each group.
             return self.oldest <= version <= self.newest
-        return all(self._runs(service, version) for service in self._named(version))
+        return _runs_all(self, version)
 
     def migrates(self, version: StateVersion) -> bool:
         """Whether it can make a newer version of such a state."""
@@ -112,10 +113,7 @@ class CodeVersions(NamedTuple):
 
     def may_lead(self, version: StateVersion) -> bool:
         """Whether whoever has this code can lead with such a state (S5)."""
-        return all(
-            self._runs(service, version) or self._migrates(service, version)
-            for service in self._named(version)
-        )
+        return _may_lead(self, version)
 
     def steps(self, version: StateVersion) -> Iterator[str]:
         """Yield the services that it can make a newer version of, the first one first."""
@@ -174,6 +172,19 @@ class CodeVersions(NamedTuple):
             return cls()
         assert isinstance(form, Mapping)
         return one._replace(beside=tuple(sorted(_beside_of_stated(form.get("beside")))))
+
+
+# Asked in every step, of the same few: a server's own code and state, and those of others.
+@lru_cache(maxsize=128)
+def _runs_all(code: CodeVersions, version: StateVersion) -> bool:
+    return all(code._runs(service, version) for service in code._named(version))
+
+
+@lru_cache(maxsize=128)
+def _may_lead(code: CodeVersions, version: StateVersion) -> bool:
+    return all(
+        code._runs(service, version) or code._migrates(service, version) for service in code._named(version)
+    )
 
 
 def _one_of_stated(form: object) -> CodeVersions | None:

@@ -19,17 +19,17 @@ from typing import Any, Protocol
 
 import structlog
 
+from bankrmi.bank import ledger_fingerprint
 from bankrmi.bank.accounts import fingerprint
 from bankrmi.bank.ledger_file import open_ledger, read_ledger
 from bankrmi.errors import ConfigurationError
 
-__all__ = ["OpeningLedger", "print_fingerprint"]
+__all__ = ["OpeningLedger"]
 
 log = structlog.get_logger("bankrmi.server")
 
 _NOTE = "ledger"
 _OPENED = "opened"
-_UNDERSTAND = "import sys; from bankrmi.server.opening_ledger import *; print_fingerprint(sys.argv[1])"
 
 
 class Notes(Protocol):
@@ -106,7 +106,7 @@ class OpeningLedger:
             self._task = asyncio.get_running_loop().create_task(self._find_out(self._unknown, notes))
 
     async def _find_out(self, found: dict[str, Any], notes: Callable[[], Notes]) -> None:
-        command = [sys.executable, "-c", _UNDERSTAND, str(self._path)]
+        command = [sys.executable, "-m", ledger_fingerprint.__name__, str(self._path)]
         reading = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
@@ -150,11 +150,3 @@ class OpeningLedger:
             ledger=str(self._path),
             remedy="use deposits and withdrawals; `bankrmi export` writes the current ledger",
         )
-
-
-def print_fingerprint(path: str) -> None:
-    """Print what identifies the ledger in this file, or end with 1.  For a process of its own."""
-    try:
-        print(fingerprint(read_ledger(Path(path))).hex())  # noqa: T201
-    except ConfigurationError:
-        sys.exit(1)

@@ -123,6 +123,10 @@ class Doing(Enum):
     QUERY = "a query"
 
 
+# Looked up for each word of a statement, nearly.
+_OURS, _MAY, _MAY_NOT = Doing.OURS, int(apsw.SQLITE_OK), int(apsw.SQLITE_DENY)
+
+
 class DatabaseGaveUp(Exception):
     """The disk, or the memory, failed under a statement: nothing can be recorded, and the server has to
     stop."""
@@ -278,13 +282,13 @@ class ServiceTables:
         self, operation: int, first: str | None, second: str | None, _where: str | None, _by: str | None
     ) -> int:
         """Say whether a part of a statement may be; called by SQLite while it prepares one."""
-        if self.doing is Doing.OURS:
-            return int(apsw.SQLITE_OK)
+        if self.doing is _OURS:
+            return _MAY
         why = self._objection(operation, first or "", second or "")
         if why:
             self._refused = self._refused or why
-            return int(apsw.SQLITE_DENY)
-        return int(apsw.SQLITE_OK)
+            return _MAY_NOT
+        return _MAY
 
     def _objection(self, operation: int, first: str, second: str) -> str:
         if operation == apsw.SQLITE_FUNCTION:

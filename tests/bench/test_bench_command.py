@@ -26,27 +26,31 @@ from bankrmi.bench.systems.system import System
 from bankrmi.cli import run
 from bankrmi.cli.bench import _PEERS, _Progress
 from bankrmi.errors import BrokenInvariant, OperationFailed
+from tests import warm
 from tests.bench.made_up_results import sample
 
-COMMAND = [sys.executable, "-m", "bankrmi", "bench", "--rounds", "1", "--seconds", "0.2"]
-MARK = "BENCH_OF_THIS_TEST"
+COMMAND = ["bench", "--rounds", "1", "--seconds", "0.2"]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Ours, with a folder for everything, and a mark that all processes inherit."""
-    return {**os.environ, "BANKRMI_BENCH_DIR": str(folder), MARK: str(folder), **more}
+    """Ours, with a folder for everything."""
+    return {**os.environ, "BANKRMI_BENCH_DIR": str(folder), **more}
 
 
-def marked(folder: Path) -> list[str]:
-    """Return the commands of all processes with that mark."""
+def left_in(folder: Path) -> list[str]:
+    """Return the commands of all processes that are in this folder, where the command was started.
+
+    Not of the warm interpreter that started them (`tests.warm`): it ends by itself, when the command has; and
+    who ends right now has no command any more.
+    """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if f"{MARK}={folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            if (process / "cwd").readlink() == folder:
                 found.append((process / "cmdline").read_text())
         except OSError:
             continue
-    return found
+    return [command for command in found if command and "tests.warm_interpreter" not in command]
 
 
 def test_a_tiny_row_has_its_table_its_json_and_its_page(tmp_path: Path) -> None:
@@ -58,12 +62,11 @@ def test_a_tiny_row_has_its_table_its_json_and_its_page(tmp_path: Path) -> None:
     work.mkdir()
     empty.mkdir()
     told, page = tmp_path / "told.json", tmp_path / "page.html"
-    done = subprocess.run(
+    done = warm.run(
         [*COMMAND, "--rows", "2x1", "--against", "redis, etcd", "--json", str(told), "--html", str(page)],
         env=environment(work, PATH=str(empty), BANKRMI_NAMESERVER="127.0.0.1:1"),
-        capture_output=True,
-        text=True,
-        check=False,
+        cwd=tmp_path,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == 1, "one line a row, where nobody watches"
@@ -89,7 +92,7 @@ def test_a_tiny_row_has_its_table_its_json_and_its_page(tmp_path: Path) -> None:
     assert {"python", "bankrmi"} <= set(document["versions"])
     assert page.read_text().startswith("<!doctype html>")
     assert list(work.iterdir()) == []
-    assert marked(work) == []
+    assert left_in(tmp_path) == []
 
 
 @pytest.mark.but_first_long(1)
@@ -100,9 +103,10 @@ def test_an_interrupted_run_prints_what_is_known_and_leaves_no_process(
     told = tmp_path / "told.json"
     work = tmp_path / "work"
     work.mkdir()
-    with subprocess.Popen(
-        [*COMMAND, "--rows", "1x1,32x1,growth", "--json", str(told)],
+    with warm.Popen(
+        [sys.executable, "-m", "bankrmi", *COMMAND, "--rows", "1x1,32x1,growth", "--json", str(told)],
         env=environment(work),
+        cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -116,7 +120,7 @@ def test_an_interrupted_run_prints_what_is_known_and_leaves_no_process(
     assert "1x1        bankrmi" in out
     assert json.loads(told.read_text())["interrupted"]
     assert list(work.iterdir()) == []
-    assert marked(work) == []
+    assert left_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -183,17 +187,16 @@ def test_a_peer_that_does_not_start_is_told_and_the_others_are_measured(tmp_path
     broken = programs / "redis-server"
     broken.write_text("#!/bin/sh\necho 'it is broken' >&2; exit 3\n")
     broken.chmod(0o755)
-    done = subprocess.run(
+    done = warm.run(
         [*COMMAND, "--rows", "1x1", "--against", "redis"],
         env=environment(work, PATH=str(programs)),
-        capture_output=True,
-        text=True,
-        check=False,
+        cwd=tmp_path,
+        timeout=60,
     )
     assert done.returncode == 1, done.stderr
     assert "1x1        bankrmi" in done.stdout
     assert "failed redis: primary ended with code 3: it is broken\n" in done.stdout
-    assert marked(work) == []
+    assert left_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(

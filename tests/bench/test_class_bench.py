@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bankrmi.cli import run
-from tests.bench.test_bench_command import environment, marked
+from tests import warm
+from tests.bench.test_bench_command import environment, left_in
 from tests.console import odd_class
 from tests.pages import ROOT
 
@@ -33,18 +33,16 @@ def bench(folder: Path, config: str, *words: str) -> subprocess.CompletedProcess
     """Run it; nothing of the service is touched, and nothing is left."""
     work = folder / "work"
     work.mkdir()
-    command = [sys.executable, "-m", "bankrmi", "--config", config, "bench", "--rounds", "1"]
-    done = subprocess.run(
-        [*command, "--seconds", "0.2", *words, "--json", "told.json", "--html", "page.html"],
+    command = ["--config", config, "bench", "--rounds", "1", "--seconds", "0.2", *words]
+    done = warm.run(
+        [*command, "--json", "told.json", "--html", "page.html"],
         env=environment(work, PYTHONPATH=str(ROOT)),
         cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(work.iterdir()) == []
-    assert marked(work) == []
+    assert left_in(folder) == []
     assert not (folder / "data").exists()
     return done
 

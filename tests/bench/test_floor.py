@@ -18,7 +18,7 @@ from bankrmi.rmi import handshake, open_link
 
 
 @pytest.fixture
-def floor(tmp_path: Path) -> Iterator[Floor]:
+def floor(tmp_path: Path, starting_warm: None) -> Iterator[Floor]:
     system = Floor(tmp_path)
     system.start()
     yield system

@@ -17,6 +17,7 @@ from bankrmi.cli import run
 from bankrmi.cli.demo_folder import clear_left_folders, own_folder
 from bankrmi.cli.small_disks import small_disks
 from bankrmi.storage.database import LOCK
+from tests import warm
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_one_that_lives_keeps_its_folder(place: Path) -> None:
     )
     folder = place / "bankrmi-demo-12345678"
     command = [sys.executable, "-c", program, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+    with warm.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, uses_ours=True) as living:
         assert living.stdout is not None
         assert living.stdout.readline() == b"taken\n"
         (folder / LOCK).write_text("4194304\n")  # Nobody has this one.

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
@@ -15,10 +16,9 @@ import pytest
 
 import bankrmi
 from bankrmi.cli import run
+from tests import warm
 from tests.pages import ROOT
-
-BESIDE_PYTHON = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-
+from tests.warm_commands import warm_commands
 
 # -- help --------------------------------------------------------------------------------------------
 
@@ -57,12 +57,13 @@ def test_the_version_has_a_short_option(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_manual_pages_are_those_of_the_help_texts(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "docs/manual_pages.py", str(tmp_path)], cwd=ROOT, check=True, timeout=60)
-    made = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    made = warm.run_command([sys.executable, "docs/manual_pages.py", str(tmp_path)], cwd=ROOT, timeout=60)
+    made.check_returncode()
+    pages = {file.name: file.read_text() for file in tmp_path.iterdir()}
     kept = {file.name: file.read_text() for file in (ROOT / "docs" / "man").iterdir()}
-    assert "bankrmi-server-add.1" in made
-    assert "--first" in made["bankrmi-server.1"].replace("\\", "")
-    assert kept == made, "the help texts have changed: `make man`"
+    assert "bankrmi-server-add.1" in pages
+    assert "--first" in pages["bankrmi-server.1"].replace("\\", "")
+    assert kept == pages, "the help texts have changed: `make man`"
 
 
 @pytest.mark.long
@@ -119,13 +120,13 @@ def lines_of_the_help() -> dict[str, str]:
 class Typed:
     """A shell with a person at it."""
 
-    def __init__(self, command: list[str], prompt_setting: str) -> None:
+    def __init__(self, surroundings: dict[str, str], command: list[str], prompt_setting: str) -> None:
         if not shutil.which(command[0]):
             pytest.skip(f"no {command[0]} on this machine: apt install {command[0]}")
         self.terminal = pexpect.spawn(
             command[0],
             command[1:],
-            env={**BESIDE_PYTHON, "TERM": "xterm", "LC_ALL": "C.UTF-8"},
+            env={**surroundings, "TERM": "xterm"},
             encoding="utf-8",
             timeout=60,
             dimensions=(40, 160),
@@ -143,30 +144,37 @@ class Typed:
         self.terminal.close(force=True)
 
 
+@pytest.fixture(scope="module")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Where `bankrmi` is a command."""
+    with warm_commands(tmp_path_factory.mktemp("shell") / ".bin") as path:
+        yield {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"}
+
+
 @pytest.mark.but_first_long(1)
 @pytest.mark.parametrize(
     ("line", "wanted"), [("bankrmi switch", "over"), ("bankrmi help witness res", "tore")]
 )
-def test_bash_completes(line: str, wanted: str) -> None:
-    shell = Typed(["bash", "--norc", "--noprofile"], "PS1='rea''dy> '")
+def test_bash_completes(surroundings: dict[str, str], line: str, wanted: str) -> None:
+    shell = Typed(surroundings, ["bash", "--norc", "--noprofile"], "PS1='rea''dy> '")
     shell.enter(lines_of_the_help()["bash"])
     shell.complete(line, wanted)
 
 
-def test_zsh_completes() -> None:
-    shell = Typed(["zsh", "-f"], "PS1='rea''dy> '")
+def test_zsh_completes(surroundings: dict[str, str]) -> None:
+    shell = Typed(surroundings, ["zsh", "-f"], "PS1='rea''dy> '")
     shell.enter("autoload -Uz compinit && compinit -u -D")
     shell.enter(lines_of_the_help()["zsh"])
     shell.complete("bankrmi switch", "over")
 
 
-def test_fish_completes() -> None:
+def test_fish_completes(surroundings: dict[str, str]) -> None:
     if not shutil.which("fish"):
         pytest.skip("no fish on this machine: apt install fish")
     asked = f"{lines_of_the_help()['fish']}; complete -C {shlex.quote('bankrmi sw')}"
     ended = subprocess.run(
         ["fish", "--no-config", "-c", asked],
-        env=BESIDE_PYTHON,
+        env=surroundings,
         capture_output=True,
         text=True,
         timeout=60,

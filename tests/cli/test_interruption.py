@@ -125,6 +125,7 @@ def test_handlers_and_mask_are_afterwards_as_before() -> None:
     ) == before
 
 
+@pytest.mark.but_first_long(1)  # Each is a new interpreter, that imports all.
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_a_signal_before_a_command_has_begun_ends_it_like_any_other(
     config: str, number: signal.Signals

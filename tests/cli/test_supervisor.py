@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from bankrmi.cli import supervisor as supervisor_module
 from bankrmi.cli.supervisor import Child, Supervisor, how_it_ended, next_pause_s
+from tests import warm
 
 READY = """
 import json, os, signal, sys
@@ -329,8 +330,12 @@ with Supervisor([[orphan]], restart=True, report=reports):
 
 
 def test_no_child_outlives_a_supervisor_that_is_killed() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", ORPHANS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    with warm.Popen(
+        [sys.executable, "-c", ORPHANS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        uses_ours=True,
     ) as killed:
         assert killed.stdout is not None
         pid = pid_in(killed.stdout.readline())

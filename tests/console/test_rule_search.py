@@ -14,6 +14,8 @@ from bankrmi.console.feed import Feed
 from bankrmi.console.rule_search import RuleSearch
 from bankrmi.errors import InvalidRequest, OperationFailed
 
+pytestmark = pytest.mark.usefixtures("starting_warm")
+
 QUICK = "acknowledge-before-standby"
 """It goes wrong in the first seed, early."""
 LONG = "lead-right-after-winning"

@@ -24,6 +24,7 @@ from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, Operat
 from bankrmi.replication.view import View
 from bankrmi.storage.database import own_directory
 from bankrmi.verifying.witness_directory import verify_views
+from tests import warm
 from tests.coordination.views import CRASH, both, first, forced
 
 
@@ -111,7 +112,7 @@ from bankrmi.coordination.view_store import ViewStore
 ViewStore(pathlib.Path(sys.argv[1]))
 """
     command = [sys.executable, "-c", script, str(tmp_path / "witness")]
-    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    second = warm.run_command(command, timeout=60)
     assert f"another witness (pid {os.getpid()}) uses {tmp_path / 'witness'} already" in second.stderr
     with pytest.raises(OperationFailed, match="another witness"):
         ViewStore(tmp_path / "witness")
@@ -151,7 +152,7 @@ def test_what_was_answered_is_there_after_kill_9(tmp_path: Path) -> None:
     for round_number in range(4):
         folder = tmp_path / str(round_number)
         command = [sys.executable, "-c", PROPOSE_AND_DIE, str(folder)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = warm.Popen(command, stdout=subprocess.PIPE, text=True, uses_ours=True)
         assert process.stdout is not None
         for _ in range(5 + round_number):
             process.stdout.readline()

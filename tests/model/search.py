@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bankrmi.robustness.checker.without_collector import without_collector
 from tests.model import disks, follower, leader, leases, mover, witness
 from tests.model.bounds import Bounds
 from tests.model.laws import Laws, Step
@@ -105,6 +106,7 @@ def _forgetting(laws: Laws, state: State) -> State:
     return state
 
 
+@without_collector()  # States have no cycles, and there are millions.
 def search(
     bounds: Bounds,
     *,

@@ -69,10 +69,11 @@ class Place:
         with log.open("wb") as errors, os.fdopen(theirs):
             process: Process
             if elsewhere or file_limit:
-                process = subprocess.Popen(
+                process = warm.Popen(
                     [sys.executable, "-c", SCRIPT, str(self.config), str(theirs), elsewhere, file_limit],
                     pass_fds=(theirs,),
                     stderr=errors,
+                    uses_ours=True,
                 )
             else:
                 process = warm.start(

@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bankrmi.client import connect
+from tests import warm
 from tests.patroni.installed import entered_folder, needs_patroni
 from tests.system.cluster import LEDGER, Cluster
 from tests.system.commands import bankrmi
@@ -73,22 +72,8 @@ def test_a_database_is_made_fails_over_is_kept_and_goes_with_up(entered_folder: 
             running(up)
             with connect(cluster.configuration, timeout=60) as bank:
                 assert bank.balance(2).balance == LEDGER[2] - 9
-            second = subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "bankrmi",
-                    "--config",
-                    str(cluster.config),
-                    "up",
-                    "--no-menu",
-                    *ENGINE,
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=DEADLINE_S,
-            )
+            command = ["--config", str(cluster.config), "up", "--no-menu", *ENGINE]
+            second = warm.run(command, timeout=DEADLINE_S)
             assert second.returncode == 1
             assert "does this bank run already?" in second.stderr
             up.process.send_signal(signal.SIGTERM)

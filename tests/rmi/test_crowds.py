@@ -21,6 +21,7 @@ from bankrmi.rmi.rounds import now_ms
 from bankrmi.rmi.serving import ServedConnection
 from bankrmi.rmi.turn import Line
 from bankrmi.rmi.values import write_call, write_value
+from tests import warm
 
 from .account import Account, RawCaller, until
 from .conftest import Serving
@@ -360,11 +361,12 @@ asyncio.run(serve())
 
 def test_a_process_without_files_waits_for_better_times_and_says_so_in_a_few_lines() -> None:
     with (
-        subprocess.Popen(
+        warm.Popen(
             [sys.executable, "-c", textwrap.dedent(OUT_OF_FILES)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            uses_ours=True,
         ) as process,
         ExitStack() as callers,
     ):
@@ -373,7 +375,7 @@ def test_a_process_without_files_waits_for_better_times_and_says_so_in_a_few_lin
 
         def next_line_but_for_the_log() -> str:
             assert process.stdout is not None
-            while "[" in (line := process.stdout.readline()):
+            while "[" in (line := str(process.stdout.readline())):
                 log.append(line)
             return line.strip()
 

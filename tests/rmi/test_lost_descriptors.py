@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +26,7 @@ from bankrmi.rmi import (
     lost_descriptors,
     open_link,
 )
+from tests import warm
 
 pytest.importorskip("uvloop")
 
@@ -158,8 +157,5 @@ def test_a_link_that_ends_early_closes_its_descriptor_once(name: str, loop: str)
 
 def _run_alone(name: str, loop: str) -> None:
     script = f"import {loop}, tests.rmi.test_lost_descriptors as t; t.in_this_process({name!r}, {loop}.run)"
-    root = Path(__file__).parents[2]
-    ended = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = warm.run_command([sys.executable, "-c", script], timeout=60)
     assert ended.returncode == 0, ended.stderr

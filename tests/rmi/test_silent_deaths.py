@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from bankrmi.robustness.chaos.namespaces import Namespaces
+from tests import warm
 from tests.robustness.networks import in_a_thread
 
 SERVE = """
@@ -51,7 +52,7 @@ def test_a_link_to_a_machine_that_lost_its_power_is_lost_though_nothing_is_sent(
     def start(process: str, script: str, *arguments: str) -> subprocess.Popen[str]:
         command = network.command(process, [sys.executable, "-c", script, address, *arguments])
         fds = network.inherited(process)
-        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=fds))
+        running.append(warm.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=fds, uses_ours=True))
         return running[-1]
 
     def says(process: subprocess.Popen[str]) -> str:

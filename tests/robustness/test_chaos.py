@@ -67,7 +67,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     """One run for several tests."""
     directory = tmp_path_factory.mktemp("chaos") / "run"
     report = directory.parent / "report.html"
-    arguments = ("--minutes", 0.2, "--seed", 4, "--directory", directory, "--report", report)
+    seldom = "--pause-ms", 75  # So that it leaves others some of the machine.
+    arguments = ("--minutes", 0.2, "--seed", 4, *seldom, "--directory", directory, "--report", report)
     return directory, bankrmi("chaos", *arguments)
 
 

@@ -9,6 +9,7 @@ from bankrmi.robustness.power_loss.strace import SystemCall
 from tests.robustness.power_loss_recording import need_strace
 
 
+@pytest.mark.usefixtures("starting_warm")
 @pytest.mark.parametrize("case", [CASES[0], CASES[2]], ids=str)
 def test_a_process_whose_disk_fails_stops_and_nothing_answered_is_lost(case: DiskFailure) -> None:
     """Under load; it says why, tells nobody anything newer, and comes back when the disk is sound again."""

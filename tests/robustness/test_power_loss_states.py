@@ -20,7 +20,7 @@ from bankrmi.robustness.power_loss.search import search
 from bankrmi.robustness.power_loss.story import DiskStory, Story
 from tests.robustness.power_loss_recording import recorded
 
-STATES = 24
+STATES = 12
 
 Plant = Callable[[str, list[Operation]], list[Operation]]
 """Given a process's name and what it did, what it does with a bug."""

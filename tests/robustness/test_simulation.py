@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 SHOW = """
 import sys
 from bankrmi.robustness.simulator.simulation import simulate
-result = simulate(int(sys.argv[1]), servers=int(sys.argv[2]), duration_ms=10_000, whole_chart=True)
+result = simulate(int(sys.argv[1]), servers=int(sys.argv[2]), duration_ms=5_000, whole_chart=True)
 print(result.events, result.acknowledged, result.views, result.simulated_ms, *result.chart, sep="\\n")
 """
 

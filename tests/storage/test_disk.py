@@ -17,15 +17,14 @@ from bankrmi.storage import copying
 from bankrmi.storage import database as database_module
 from bankrmi.storage.copying import CopyMaker, put_in_place, verify_copy
 from bankrmi.storage.database import open_database, own_directory
+from tests import warm
 from tests.storage.journals import adopted, decide, deposit, journal_on, opened
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    return warm.run_command([sys.executable, "-c", program, *arguments], timeout=60)
 
 
 def test_a_directory_belongs_to_one_process(tmp_path: Path) -> None:

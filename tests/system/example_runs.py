@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import bankrmi
 import bankrmi.config
+from tests import warm
 from tests.pages import ROOT
 from tests.system.cluster import DEADLINE_S, Cluster
 
@@ -58,12 +60,13 @@ class Programs:
     def start(self, name: str, *arguments: object) -> subprocess.Popen[bytes]:
         log = self._folder / f"{name}-{len(self._running)}.out"
         with log.open("wb") as out:
-            program = subprocess.Popen(
-                [sys.executable, self._folder / name, *map(str, arguments)],
+            program = warm.Popen(
+                [sys.executable, str(self._folder / name), *map(str, arguments)],
                 cwd=self._folder,
-                env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                uses_ours=True,
             )
         self._running.append(program)
         return program

@@ -27,6 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bankrmi.cli.main import main
 from bankrmi.robustness.chaos.namespaces import Namespaces
+from tests import warm
 
 __all__ = ["CLIENT", "NAMESERVER", "SERVERS", "Machines", "machines", "other"]
 
@@ -51,8 +52,14 @@ class Teller:
     """A client that stays."""
 
     def __init__(self, command: list[str], inherited: tuple[int, ...]) -> None:
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, pass_fds=inherited
+        self._process = warm.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            pass_fds=inherited,
+            uses_ours=True,
         )
 
     def withdraw(self) -> int:
@@ -105,7 +112,7 @@ class Machines:
         for name in names:
             what = ["nameserver"] if name == NAMESERVER else ["server", name]
             with (self.folder / f"{name}.log").open("ab") as log:
-                self._processes[name] = subprocess.Popen(
+                self._processes[name] = warm.Popen(
                     self._command(name, *what),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -121,14 +128,7 @@ class Machines:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command on the client's machine."""
-        return subprocess.run(
-            self._command(CLIENT, *arguments),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            pass_fds=self.network.inherited(CLIENT),
-        )
+        return warm.run_command(self._command(CLIENT, *arguments), timeout=DEADLINE_S)
 
     def kill(self, name: str) -> None:
         self._processes[name].kill()
@@ -181,14 +181,7 @@ class Machines:
 
     def inside(self, machine: str, *command: str) -> str:
         """Run any command on a machine; return what it printed."""
-        ended = subprocess.run(
-            self.network.command(machine, list(command)),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-            pass_fds=self.network.inherited(machine),
-        )
+        ended = warm.run_command(self.network.command(machine, list(command)), timeout=DEADLINE_S)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 

@@ -17,6 +17,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,9 +28,11 @@ import pytest
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.robustness.chaos.namespaces import Namespaces
+from tests import warm
 from tests.pages import ROOT, Different, blocks_of, commands_of, compare, page_text
 from tests.reader import SHELL, Shell, surroundings
 from tests.robustness.networks import in_a_thread
+from tests.warm_commands import warm_commands
 
 DEADLINE_S = 90.0
 _BETWEEN_TRIES_S = 0.5
@@ -65,6 +68,8 @@ class ByHand:
     def __init__(self, folder: Path, network: Namespaces) -> None:
         self._folder, self._network = folder, network
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._open = ExitStack()
+        self._before = self._open.enter_context(warm_commands(folder / ".bin"))
         for where in TABLE:
             (folder / where).mkdir()
             (folder / where / CONFIG_NAME).write_text(CONFIGURATION)
@@ -83,14 +88,17 @@ class ByHand:
 
     def _shell(self, where: str) -> Shell:
         command = self._network.command(where, list(SHELL))
-        return Shell(self._folder / where, command, inherited=self._network.inherited(where))
+        inherited = self._network.inherited(where)
+        return Shell(self._folder / where, command, inherited=inherited, before=[self._before])
 
     def start(self, *places: str) -> None:
         """Run there what the table says."""
         for where in places:
             with (self._folder / f"{where}.log").open("ab") as log:
-                self._running[where] = subprocess.Popen(
-                    self._network.command(where, shlex.split(TABLE[where])),
+                name, *arguments = shlex.split(TABLE[where])
+                command = [sys.executable, "-m", name, *arguments]
+                self._running[where] = warm.Popen(
+                    self._network.command(where, command),
                     cwd=self._folder / where,
                     env=surroundings() | PATIENCE,
                     stdin=subprocess.DEVNULL,
@@ -163,6 +171,7 @@ class ByHand:
 
     def close(self) -> None:
         self._anywhere.close()
+        self._open.close()
         for process in self._running.values():
             process.kill()
             process.wait()

@@ -89,6 +89,9 @@ def test_what_is_on_the_disk_is_for_its_owner_only(cluster: Cluster) -> None:
         assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
+# In every run: the log (tests/storage/test_write_ahead_log.py), and a server none of whose syncs succeeds any
+# more (tests/robustness/test_power_loss_failures.py).
+@pytest.mark.long
 def test_a_server_whose_database_cannot_be_synced_stops(cluster: Cluster) -> None:
     """Its log can: every answer is safe until the log is brought in. SQLite went on without a word."""
     need_strace()

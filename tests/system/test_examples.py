@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests import warm
 from tests.pages import ROOT
 from tests.system.cluster import DEADLINE_S, Cluster
 from tests.system.ports import own_addresses
@@ -36,12 +37,13 @@ def example(
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     program = [sys.executable, str(EXAMPLES / name)] if name.endswith(".py") else [str(EXAMPLES / name)]
-    return subprocess.Popen(
+    return warm.Popen(
         [*program, *map(str, arguments)],
         env={**BESIDE_PYTHON, **(env or {})},
         stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
+        uses_ours=True,
     )
 
 

@@ -14,6 +14,7 @@ from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Different, blocks_of
 from tests.reader import Reader
 from tests.service.copies import Copy
 from tests.system.ports import own_addresses
+from tests.warm_commands import warm_commands
 
 PAGE = "docs/your-own-class.md"
 PATIENT = "lease_ms: 6000\ncheckpoint_timeout_ms: 5000\n"
@@ -30,7 +31,11 @@ def test_a_stranger_who_follows_the_page_has_a_class_that_is_replicated(
     monkeypatch.syspath_prepend(tmp_path)  # As it is for who starts `python` in that folder.
     monkeypatch.delitem(sys.modules, "inventory", raising=False)
     count = len(ADDRESSES) + len(SERVICE_ADDRESSES)
-    with own_addresses(count) as addresses, Reader(tmp_path, addresses, PATIENT) as stranger:
+    with (
+        own_addresses(count) as addresses,
+        warm_commands(tmp_path / ".bin") as commands,
+        Reader(tmp_path, addresses, PATIENT, before=[commands]) as stranger,
+    ):
         for block in blocks_of((ROOT / PAGE).read_text()):
             try:
                 stranger.follow(block)

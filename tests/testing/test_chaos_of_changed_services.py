@@ -16,6 +16,7 @@ import pytest
 from bankrmi.cli.main import main
 from bankrmi.robustness.services.named_releases import named_releases, why_not_older
 from bankrmi.service.loading import load_services
+from tests import warm
 from tests.pages import ROOT
 from tests.testing.changed import stock_1
 from tests.testing.changed_shop import PlainShop
@@ -46,16 +47,14 @@ def _chaos(folder: Path, minutes: str, *words: str, planted: str = "") -> subpro
     (folder / "shop.yaml").write_text(CONFIGURATION)
     (folder / "bug").mkdir()
     (folder / "bug" / "sitecustomize.py").write_text(planted)
-    chaos = [sys.executable, "-m", "bankrmi", "--config", "shop.yaml", "chaos", "--minutes", minutes]
-    return subprocess.run(
-        [*chaos, "--relays", "--directory", "run", *SHOPPING, *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder / "bug"), str(ROOT)])},
-        timeout=900,
-    )
+    chaos = ["--config", "shop.yaml", "chaos", "--minutes", minutes, "--relays", "--directory", "run"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder / "bug"), str(ROOT)])}
+    if planted:  # Which a new interpreter alone reads.
+        command = [sys.executable, "-m", "bankrmi", *chaos, *SHOPPING, *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=900
+        )
+    return warm.run([*chaos, *SHOPPING, *words], cwd=folder, env=environment, timeout=900)
 
 
 def test_whatever_was_rolled_out_by_then_all_servers_get_the_last_release_and_each_service_is_migrated(

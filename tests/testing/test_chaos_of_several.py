@@ -19,6 +19,7 @@ from bankrmi.console.events import HelloEvent
 from bankrmi.console.recording import read_recording
 from bankrmi.robustness.services.call_history import call_files, read_calls
 from bankrmi.service.loading import load_services
+from tests import warm
 from tests.pages import ROOT
 from tests.service.plain_examples import PlainWarehouse
 
@@ -61,16 +62,14 @@ def _chaos(folder: Path, minutes: str, *words: str, planted: str = "") -> subpro
     (folder / "bug").mkdir()
     (folder / "bug" / "sitecustomize.py").write_text(planted)
     places = [folder / "bug", ROOT, *(ROOT / "examples").iterdir()]
-    chaos = [sys.executable, "-m", "bankrmi", "--config", "warehouse.yaml", "chaos", "--minutes", minutes]
-    return subprocess.run(
-        [*chaos, "--relays", "--directory", "run", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))},
-        timeout=900,
-    )
+    chaos = ["--config", "warehouse.yaml", "chaos", "--minutes", minutes, "--relays", "--directory", "run"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))}
+    if planted:  # Which a new interpreter alone reads.
+        command = [sys.executable, "-m", "bankrmi", *chaos, *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=folder, env=environment, timeout=900
+        )
+    return warm.run([*chaos, *words], cwd=folder, env=environment, timeout=900)
 
 
 def test_services_are_broken_and_judged_together(

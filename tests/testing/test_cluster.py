@@ -15,6 +15,7 @@ import bankrmi.testing
 from bankrmi.errors import ConfigurationError
 from bankrmi.testing import ServiceCluster, StartCluster, cluster
 from bankrmi.testing.served import import_path, served_as
+from tests import warm
 from tests.system.cluster import PATIENT
 from tests.testing.stock import OutOfStock, Stock
 from warehouse import Points, Purchases, Shelf
@@ -73,12 +74,13 @@ with ServiceCluster(Stock) as service:
 
 
 def test_no_process_outlives_a_test_that_is_killed() -> None:
-    with subprocess.Popen(
+    with warm.Popen(
         [sys.executable, "-c", KILLED],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": import_path()},
         cwd=ROOT,
+        uses_ours=True,
     ) as test:
         assert test.stdout is not None
         pids = [int(pid) for pid in test.stdout.readline().split()]

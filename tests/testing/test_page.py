@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.pages import ROOT, Different, blocks_of, commands_of, compare
 from tests.reader import Shell
+from tests.warm_commands import warm_commands
 
 PAGE = "docs/how-to/test-your-class.md"
 TUTORIAL = "docs/your-own-class.md"
@@ -28,8 +30,10 @@ def test_who_follows_the_page_has_a_class_that_is_tested(
     first = next(block for block in blocks_of((ROOT / TUTORIAL).read_text()) if block.language == "python")
     assert first.text.startswith("# inventory.py")
     (tmp_path / "inventory.py").write_text(first.text)
-    shell = Shell(tmp_path)
-    try:
+    opened = ExitStack()
+    shell = Shell(tmp_path, before=[opened.enter_context(warm_commands(tmp_path / ".bin"))])
+    opened.callback(shell.close)
+    with opened:
         for block in blocks_of((ROOT / PAGE).read_text()):
             if block.language == "python":
                 file = tmp_path / block.text.split()[1]
@@ -41,8 +45,6 @@ def test_who_follows_the_page_has_a_class_that_is_tested(
                         compare([_without_figures(line) for line in output], printed)
                     except Different as difference:
                         pytest.fail(f"{PAGE} line {block.line}: {command} prints {printed}: {difference}")
-    finally:
-        shell.close()
 
 
 def _without_figures(line: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from bankrmi import protocol_versions
@@ -58,6 +59,11 @@ _REST_BETWEEN_TALKS_MS = 1000
 _GREETING_LOOK_MS = 20
 
 
+@lru_cache(maxsize=64)
+def _peer(name: str) -> Peer:
+    return Peer(address=f"{OUR_MACHINE}:{name}", protocol=protocol_versions.NEWEST)
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """One connection of one call."""
@@ -97,7 +103,7 @@ class Attempt:
     @property
     def peer(self) -> Peer:
         """Who asks, as the server sees it: all of ours are on one machine."""
-        return Peer(address=f"{OUR_MACHINE}:{self.owner.name}", protocol=protocol_versions.NEWEST)
+        return _peer(self.owner.name)
 
     @property
     def request_id(self) -> str | None:

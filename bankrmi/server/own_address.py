@@ -4,13 +4,15 @@ Whoever wants to lead in a server's place takes the answer of another process at
 proof that it is gone, and (with `refused_means_gone`) a refusal there (R3). While we live, neither may come.
 
 Rule 1: a proof that would be wrong ends this process before it speaks to another server.
-Rule 2: what is not certain is told, and nothing is waited for longer than `_SECONDS`.
+Rule 2: what is not certain is told, and nothing is waited for longer than `_SECONDS`, twice. So long it may
+        refuse: whoever passes connections on may have begun just now, as this server has.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping
 
 import structlog
@@ -24,6 +26,7 @@ __all__ = ["check_own_address"]
 log = structlog.get_logger("bankrmi.server")
 
 _SECONDS = 1.0
+_AGAIN_SECONDS = 0.05
 
 
 async def check_own_address(
@@ -35,12 +38,11 @@ async def check_own_address(
     refused_means_gone: bool,
 ) -> None:
     """Ask at the announced address who is there; raises OperationFailed where that would prove us gone."""
-    answers: asyncio.Future[ProbeAnswer] = asyncio.get_running_loop().create_future()
-    asking = probe(announced, object_id, said, answers.set_result, _SECONDS)
-    try:
-        answer = await answers
-    finally:
-        asking.close()
+    deadline = time.monotonic() + _SECONDS
+    while (answer := await _asked(announced, object_id, said)) == "refused" and refused_means_gone:
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_AGAIN_SECONDS)
     if answer == "refused" and refused_means_gone:
         raise OperationFailed(
             f"{announced}, where this server is announced, refuses connections, which would prove to the "
@@ -57,6 +59,15 @@ async def check_own_address(
         return
     # A name may take long to be looked up, and the end of this process does not wait for that.
     threading.Thread(target=_warn_of_translation, args=(announced,), name="own address", daemon=True).start()
+
+
+async def _asked(announced: Address, object_id: str, said: Mapping[str, object]) -> ProbeAnswer:
+    answers: asyncio.Future[ProbeAnswer] = asyncio.get_running_loop().create_future()
+    asking = probe(announced, object_id, said, answers.set_result, _SECONDS)
+    try:
+        return await answers
+    finally:
+        asking.close()
 
 
 def _warn_of_translation(announced: Address) -> None:

@@ -291,10 +291,11 @@ def test_connections_that_nobody_uses_for_long_are_closed(
 
 
 def test_of_many_tasks_one_asks_the_name_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who leads; on a busy machine one that waits for long asks besides who else there is."""
     asked = []
 
-    async def look_up(*args: object) -> list[object]:
-        asked.append(args)
+    async def look_up(_: object, tags: tuple[str, ...], *more: object) -> list[object]:
+        asked.append("role:primary" in tags)
         await asyncio.sleep(0)
         return []
 
@@ -307,4 +308,4 @@ def test_of_many_tasks_one_asks_the_name_server(tmp_path: Path, monkeypatch: pyt
     with double_bank(tmp_path) as bank:
         bank.start("s1", Ledger({2: 300}))
         run(work())
-    assert len(asked) == 1
+    assert asked.count(True) == 1

@@ -32,6 +32,7 @@ class Table:
         self.under_way = 0
         self.told: list[int] = []
         self.thread: threading.Thread | None = None
+        self.ends_at: threading.Event | None = None  # What a sync beside the loop waits for.
         self._number = 0
         monkeypatch.setattr(journal, "sync", self._sync)
 
@@ -40,7 +41,10 @@ class Table:
         self.under_way += 1
         self.thread = threading.current_thread()
         self.syncs.append(threading.current_thread() is threading.main_thread())
-        time.sleep(self.sync_ms / 1000)
+        if self.ends_at is None:
+            time.sleep(self.sync_ms / 1000)
+        else:
+            assert self.ends_at.wait(20)
         self.seconds += self.sync_ms / 1000
         self.under_way -= 1
         if self.fails_with is not None:
@@ -97,13 +101,15 @@ def test_a_quick_sync_is_made_in_place(play: Callable[[Scene], None]) -> None:
 def test_the_loop_goes_on_while_a_disk_takes_its_time(play: Callable[[Scene], None]) -> None:
     async def scene(table: Table) -> None:
         await table.slow_down()
+        table.ends_at = threading.Event()
         table.commit()
-        assert table.told == []
-        turns = 0
-        while not table.told:
-            turns += 1
+        while not table.under_way:
             await asyncio.sleep(0.001)
-        assert turns > 5
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+        assert table.told == []
+        table.ends_at.set()
+        await table.until(1)
         assert table.syncs == [False]
 
     play(scene)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from bankrmi.errors import OperationFailed
 from bankrmi.rmi import Daemon, Limits, PlainObject, handshake
+from bankrmi.server import own_address
 from bankrmi.server.account import ACCOUNT_ID
 from bankrmi.server.own_address import check_own_address
 from tests.system.ports import own_addresses
@@ -15,11 +17,29 @@ from tests.system.ports import own_addresses
 OURS = "this process"
 
 
-async def look(address: str, *, who_listens: str | None, refused_means_gone: bool = True) -> None:
+async def look(
+    address: str, *, who_listens: str | None, refused_means_gone: bool = True, refused_before: int = 0
+) -> None:
+    """Have the address looked at; who listens there begins to after it was refused so many times."""
     daemon = Daemon(Limits(), lambda: {"server": "s1", "start_id": who_listens})
-    if who_listens is not None:
-        daemon.register(ACCOUNT_ID + "s1", PlainObject(object(), ()))
-        await daemon.listen(address)
+    refused = 0
+
+    async def begin() -> None:
+        if who_listens is not None:
+            daemon.register(ACCOUNT_ID + "s1", PlainObject(object(), ()))
+            await daemon.listen(address)
+
+    async def asked(*of: Any) -> Any:
+        nonlocal refused
+        answer = await ask(*of)
+        refused += answer == "refused"
+        if refused == refused_before:
+            await begin()
+        return answer
+
+    ask, own_address._asked = own_address._asked, asked
+    if not refused_before:
+        await begin()
     try:
         await check_own_address(
             address,
@@ -29,12 +49,18 @@ async def look(address: str, *, who_listens: str | None, refused_means_gone: boo
             refused_means_gone=refused_means_gone,
         )
     finally:
+        own_address._asked = ask
         await daemon.close()
 
 
 def test_who_finds_itself_goes_on() -> None:
     with own_addresses(1) as [address]:
         asyncio.run(look(address, who_listens=OURS))
+
+
+def test_whoever_passes_connections_on_may_begin_a_moment_later_than_this_process() -> None:
+    with own_addresses(1) as [address]:
+        asyncio.run(look(address, who_listens=OURS, refused_before=2))
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,13 @@ async def look(
     async def asked(*of: Any) -> Any:
         nonlocal refused
         answer = await ask(*of)
-        refused += answer == "refused"
-        if refused == refused_before:
-            await begin()
+        if answer == "refused":
+            refused += 1
+            if refused == refused_before:
+                await begin()
         return answer
 
-    ask, own_address._asked = own_address._asked, asked
+    ask, own_address._asked = own_address._asked, asked  # type: ignore[assignment]
     if not refused_before:
         await begin()
     try:

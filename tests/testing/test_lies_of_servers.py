@@ -66,7 +66,7 @@ def _twice(self: Runner, call: Called, moment: Any, **more: Any) -> Any:
 
 def _stale(self: ServiceMachine, query: Called) -> Told | Raised:
     """What was answered once is answered again, whatever has changed."""
-    kept: dict[str, Any] = self.__dict__.setdefault("kept", {})
+    kept: dict[str, Any] = self.__dict__.setdefault("told_before", {})
     told: Told | Raised = kept.setdefault(repr(query), READ(self, query))
     return told
 

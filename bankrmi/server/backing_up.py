@@ -22,7 +22,7 @@ from typing import Any
 import msgpack
 
 from bankrmi.bank.accounts import Accounts
-from bankrmi.errors import InvalidRequest, OperationFailed
+from bankrmi.errors import Busy, InvalidRequest, OperationFailed
 from bankrmi.replication.fields import Check, number, optional, position
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import Position
@@ -79,7 +79,7 @@ class Backups:
         self._server = server
 
     def ask(self, call: Call) -> None:
-        """Answer one of `METHODS`; raises InvalidRequest, or OperationFailed if there is nothing to give."""
+        """Answer one of `METHODS`; raises InvalidRequest, Busy, or OperationFailed if there is nothing."""
         argument = self._argument(call)
         self._asked_ms = self._now_ms()
         match call.method:
@@ -146,10 +146,10 @@ class Backups:
     def _ending_at(self, action_id: int) -> Position:
         journal, acknowledged = self._host.journal, self._host.replica.acknowledged
         if action_id > acknowledged:
-            raise InvalidRequest(
-                f"{self._server} knows what is acknowledged up to action id {acknowledged}, "
-                f"and nothing since {action_id}"
-            )
+            known = f"{self._server} knows what is acknowledged up to action id {acknowledged}"
+            if action_id <= journal.tip.action_id:  # A new epoch has begun, and soon it will be known again.
+                raise Busy(f"{known}, and not yet up to {action_id}")
+            raise InvalidRequest(f"{known}, and nothing since {action_id}")
         if action_id < journal.anchor.action_id:
             raise InvalidRequest(
                 f"{self._server}'s journal begins after action id {journal.anchor.action_id}, the oldest "

@@ -180,6 +180,27 @@ def test_an_increment_begins_where_a_request_ends(
     assert nothing_is_left(tmp_path)
 
 
+def test_an_increment_waits_until_a_new_primary_knows_what_is_acknowledged(
+    tmp_path: Path, source: Source
+) -> None:
+    """As in the moment after an epoch has begun; who moves a bank asks just then."""
+    whole = source.back_up(tmp_path / "whole")
+    source.acknowledged = 0
+    asked = 0
+
+    def known_at_last() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            source.acknowledged = source.journal.tip.action_id
+        else:
+            source.before["backup_state"] = known_at_last
+
+    source.before["backup_state"] = known_at_last
+    one = source.back_up(tmp_path / "one", since=whole)
+    assert (asked, one.since, one.tip) == (3, whole.tip, whole.tip)
+
+
 def test_a_backup_of_another_history_is_not_continued(tmp_path: Path, source: Source) -> None:
     """Its action id is there, too, and stands for something else."""
     another = Source()

@@ -137,11 +137,19 @@ def test_a_cancelled_call_leaves_its_id_as_an_attribute_and_its_session_behind(t
 
 def test_a_call_that_ran_into_a_timeout_of_asyncio_leaves_its_id_in_the_cause(tmp_path: Path) -> None:
     async def work() -> None:
-        account = bank.start("s1", lambda call: None)
+        loop, limit = asyncio.get_running_loop(), asyncio.timeout(60)
+
+        def ends(_: Call) -> None:
+            loop.call_soon_threadsafe(lambda: limit.reschedule(loop.time()))
+
+        async def call(client: bankrmi.aio.AsyncBankClient) -> None:
+            async with limit:
+                await client.withdraw(2, 10)
+
+        account = bank.start("s1", ends)
         async with await bankrmi.aio.connect(bank.configuration) as client:
             with pytest.raises(TimeoutError) as raised:
-                async with asyncio.timeout(0.3):
-                    await client.withdraw(2, 10)
+                await call(client)
             cause: Any = raised.value.__cause__
             assert cause.request_id == account.asked[0][1][2]
 

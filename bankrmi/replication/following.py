@@ -22,7 +22,7 @@ from bankrmi.replication.code_versions import (
 from bankrmi.replication.effects import IsBusy, Probe
 from bankrmi.replication.events import ClientEvent, LinkChanged, Probed
 from bankrmi.replication.messages import Acknowledged, Checkpoint, Mismatch
-from bankrmi.replication.record import Record
+from bankrmi.replication.record import DONE, Record, entries_of
 from bankrmi.replication.settings import Settings
 from bankrmi.replication.step import Step
 from bankrmi.replication.view import View
@@ -305,13 +305,21 @@ def _up_to_migrations(records: Sequence[Record]) -> list[Sequence[Record]]:
 
 
 def _knows(records: Sequence[Record], step: Step) -> bool:
-    """Whether this server's code can do what these records say, from the state that it has (S5)."""
+    """Whether this server's code can do what these records say, from the state that it has (S5).
+
+    A migration that failed has done nothing, and whoever cannot do it can do that, too: after one, people go
+    back to the code before.
+    """
     code, version = step.settings.code, step.journal.version_at(min(step.tip, records[0].first_id - 1))
     for record in records:
         migration = migration_of(record.session) if record.session.startswith(MIGRATIONS) else None
         if migration is not None:
-            if not code.makes(*migration, version):
+            if not (code.makes(*migration, version) or _came_to_nothing(record)):
                 return False
         elif not (code.runs(version) or record.cancelled):
             return False
     return True
+
+
+def _came_to_nothing(record: Record) -> bool:
+    return all(entry.status != DONE for entry in entries_of([record]))

@@ -434,6 +434,21 @@ def test_what_is_no_service_is_not_believed(beside: object) -> None:
     assert state_version_of({"state": 2, "states_beside": beside}) in (2, of(2, orders=1))
 
 
+def test_who_goes_back_to_the_code_before_after_one_that_failed_follows() -> None:
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    goes_by(bank, 5)
+    migrate(bank, fails=True)
+    bank.deliver_all()
+    bank.withdraw("s1", "a:2", 1)
+    bank.deliver_all()
+    give(bank, "s2", OLD)
+    comes_back(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
+    assert versions(bank) == [1, 1]
+    assert bank.tips()["s1"] == bank.tips()["s2"]
+
+
 def test_a_migration_that_failed_has_made_nothing_that_newer_code_could_go_on_from() -> None:
     """In one message with what came after it: a primary that knows both may send that before its view
     changes, and code that knows version 2 alone cannot do it."""

@@ -20,7 +20,6 @@ import Pyro5.api
 
 from bankrmi.cli.exit_codes import ExitCode
 from bankrmi.client.service_client import ServiceClient
-from tests import warm
 from tests.pages import ADDRESSES, ROOT, SERVICE_ADDRESSES, Block, Different, commands_of, compare
 
 DEADLINE_S = 120.0
@@ -131,18 +130,17 @@ class Reader(doctest.OutputChecker):
         more: str = "",
         *,
         before: Sequence[Path] = (),
-        warm_terminals: bool = False,
     ) -> None:
         """`addresses` stand for those of the pages; `more` is added to what configures a service.
 
-        Commands that are in the folders `before` are those instead of what is installed. `warm_terminals` has
-        what runs in terminals start warm, too: a server that was killed is then back within milliseconds, and
-        what is told of it may come before what the other one did meanwhile.
+        Commands that are in the folders `before` are those instead of what is installed. What runs in
+        terminals starts cold: else a server that was killed is back within milliseconds, and what is told of
+        it may come before what the other one did meanwhile.
         """
         self._folder = folder
         self._ours = list(zip((*ADDRESSES, *SERVICE_ADDRESSES), addresses, strict=True))
         self._more = more
-        self._start = warm.Popen if warm_terminals else subprocess.Popen
+        self._start = subprocess.Popen
         self._known: dict[str, str] = {}
         self._names: dict[str, Any] = {}
         self._open = ExitStack()

@@ -74,9 +74,7 @@ def test_everything_shown_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with ExitStack() as opened:
         addresses = opened.enter_context(own_addresses(count))
         before = [] if names == ["README.md"] else [opened.enter_context(warm_commands(tmp_path / ".bin"))]
-        reader = opened.enter_context(
-            Reader(tmp_path, addresses, PATIENT, before=before, warm_terminals=bool(before))
-        )
+        reader = opened.enter_context(Reader(tmp_path, addresses, PATIENT, before=before))
         shipped = (ROOT / "config.yaml").read_text()
         for theirs, ours in zip(ADDRESSES, addresses, strict=False):
             assert theirs in shipped

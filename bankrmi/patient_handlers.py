@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from functools import partial
 from types import FrameType
 
@@ -18,7 +18,7 @@ from bankrmi.signals import HEEDED
 __all__ = ["keep_waiting", "patient", "with_patient_handlers"]
 
 
-class _KeptWaiting:
+class _KeptWaiting(ContextDecorator):
     """See `keep_waiting`. There is one: Python calls handlers in the main thread, whoever is there."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ _MAIN = threading.main_thread().ident
 _Handler = Callable[[int, FrameType | None], object]
 
 keep_waiting = _KeptWaiting()
-"""A context in which methods of somebody's class run, and handlers that are `patient` wait."""
+"""A context, or a decorator, within which methods of somebody's class run, and `patient` handlers wait."""
 
 
 def patient(handler: _Handler) -> _Handler:

@@ -114,9 +114,10 @@ class Migrations:
 
     def _learn(self, machine: ServiceMachine) -> None:
         """Find out what came of what was proposed."""
-        proposed, failure = self._proposed, machine.failure
+        proposed = self._proposed
         if proposed is None:
             return
+        failure = machine.failures.get(proposed.service)
         version = machine.version_of(proposed.service)
         if failure is not None and failure.action_id > proposed.tip:
             self._failed_with_ms[proposed.service, proposed.target] = proposed.limit_ms

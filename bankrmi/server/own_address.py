@@ -39,10 +39,10 @@ async def check_own_address(
 ) -> None:
     """Ask at the announced address who is there; raises OperationFailed where that would prove us gone."""
     deadline = time.monotonic() + _SECONDS
-    while (answer := await _asked(announced, object_id, said)) == "refused" and refused_means_gone:
-        if time.monotonic() > deadline:
-            break
+    answer = await _asked(announced, object_id, said)
+    while answer == "refused" and refused_means_gone and time.monotonic() < deadline:
         await asyncio.sleep(_AGAIN_SECONDS)
+        answer = await _asked(announced, object_id, said)
     if answer == "refused" and refused_means_gone:
         raise OperationFailed(
             f"{announced}, where this server is announced, refuses connections, which would prove to the "

@@ -56,7 +56,7 @@ from bankrmi.server.peer_links import PeerLinks
 from bankrmi.server.peer_network import STANDBY_ID, PeerNetwork
 from bankrmi.server.service_object import ServiceObject
 from bankrmi.server.standby_object import StandbyObject
-from bankrmi.server.status import migration_in_words, status_of
+from bankrmi.server.status import NO_MIGRATION, MigrationShown, migration_shown, status_of
 from bankrmi.server.ticking import CertificateWatch, ReadyLine, each_of
 from bankrmi.server.waiting import SLOW_SHARE, WaitingRoom
 from bankrmi.server.whereabouts import Whereabouts
@@ -345,12 +345,12 @@ class _Process:
             told_as=services.called(service) if services.beside else "",
         )
 
-    def _migration(self, shown: Condition) -> str | None:
+    def _migration(self, shown: Condition) -> MigrationShown:
         """Return what there is to say of the version of the class, if it is not yet that of the state."""
         machine = self._driver.journal.machine
         if not isinstance(machine, ServiceMachine):
-            return None
-        return migration_in_words(self._services, shown, machine.failure)
+            return NO_MIGRATION
+        return migration_shown(self._services, shown, machine.failures)
 
     def _register_objects(
         self,

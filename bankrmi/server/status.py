@@ -8,9 +8,9 @@ Rule 2: `connected` are those that answer: a connection to a machine that is cut
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from math import floor
-from typing import Any
+from typing import Any, NamedTuple
 
 from bankrmi.config import Configuration
 from bankrmi.replication.code_versions import StateVersion, version_in_words, version_of
@@ -21,13 +21,26 @@ from bankrmi.server.clock import now_ms
 from bankrmi.service.served_services import HOME, ServedServices
 from bankrmi.service.versions import FailedMigration
 
-__all__ = ["Fetched", "migration_in_words", "status_of", "why_not_in_sync"]
+__all__ = ["NO_MIGRATION", "Fetched", "MigrationShown", "migration_shown", "status_of", "why_not_in_sync"]
 
 _LATELY_MS = 5_000
 """Who needs the witness asks it more often; who was answered by others meanwhile asks no more."""
 
 Fetched = tuple[int, int]
 """Bytes of a copy that are here, and bytes of the whole."""
+
+
+class MigrationShown(NamedTuple):
+    """What there is to say of the versions of classes."""
+
+    words: str | None
+    """What keeps the state from the newest ones, or that nothing does; None if it has them."""
+
+    is_to_come: bool
+    """Whether a service gets a newer version as soon as it may: not one of which the migration has failed."""
+
+
+NO_MIGRATION = MigrationShown(None, is_to_come=False)
 
 
 def status_of(
@@ -38,7 +51,7 @@ def status_of(
     certificate_days: float | None = None,
     decided_us: Callable[[int], int | None] = lambda _: None,
     *,
-    migration: Callable[[Condition], str | None] = lambda _: None,
+    migration: Callable[[Condition], MigrationShown] = lambda _: NO_MIGRATION,
 ) -> dict[str, Any]:
     """Return the status of one server; `fetched` is of the copy that it is fetching, if any.
 
@@ -47,6 +60,7 @@ def status_of(
     `migration` what there is to say of the version of the class that is served.
     """
     view, tip, left_ms = shown.view, shown.tip, shown.read_lease_ms
+    migrating = migration(shown)
     witness_silent_ms = shown.witness_silent_ms if shown.witness_asked_ms_ago <= _LATELY_MS else 0.0
     return {
         "server": shown.server,
@@ -63,7 +77,8 @@ def status_of(
         "state_version": None if configuration.serves is None else version_of(shown.state_version, HOME),
         "class_version": None if configuration.serves is None else shown.code.newest,
         "services": _services(configuration, shown) or None,
-        "migration": migration(shown),
+        "migration": migrating.words,
+        "migrates": migrating.is_to_come,
         "journal_from": shown.anchor.action_id + 1,
         "acknowledged": shown.acknowledged,
         "digest": tip.digest.hex(),
@@ -147,15 +162,14 @@ def _has_another_version(shown: Condition, what: str) -> str:
     return f"{is_}, and {what}: replace the module, and start this server again"
 
 
-def migration_in_words(
-    services: ServedServices, shown: Condition, failure: FailedMigration | None
-) -> str | None:
-    """Return what keeps the state from the newest version of a class, or that nothing does; None if it has
-    it."""
-    said = [] if failure is None else [_failed_in_words(services, shown.state_version, failure)]
-    left = [one for one in shown.migrations if failure is None or one[0] != failure.service]
+def migration_shown(
+    services: ServedServices, shown: Condition, failures: Mapping[str, FailedMigration]
+) -> MigrationShown:
+    """Return what there is to say; `failures` are those of services that were not migrated since."""
+    left = [one for one in shown.migrations if one[0] not in failures]
+    said = [_failed_in_words(services, shown.state_version, failure) for failure in failures.values()]
     said += [_migration_in_words(services, shown.state_version, *one) for one in left[:1]]
-    return "; ".join(said) or None
+    return MigrationShown("; ".join(said) or None, is_to_come=bool(left))
 
 
 def _failed_in_words(services: ServedServices, held: StateVersion, failure: FailedMigration) -> str:

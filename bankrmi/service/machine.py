@@ -137,7 +137,8 @@ class ServiceMachine:
     @property
     def goes_back_to(self) -> int:
         """The oldest action id to which calls can be taken back (rule 7), and migrations (S6)."""
-        return max(self._kept_from, self._versions.since(0 if self._migrated_at is None else 1))
+        is_kept = self._migrated_at is not None
+        return max(self._kept_from, self._versions.goes_back_to(newest_is_kept=is_kept))
 
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id."""
@@ -148,13 +149,9 @@ class ServiceMachine:
         return version_of(self._versions.now, service)
 
     @property
-    def failure(self) -> FailedMigration | None:
-        """The newest migration that failed, of a service that has not been migrated since."""
-        return self._versions.failure
-
-    def failure_of(self, service: str) -> FailedMigration | None:
-        """The newest migration of a service, if it failed; "" is the first one."""
-        return self._versions.failure_of(service)
+    def failures(self) -> dict[str, FailedMigration]:
+        """The newest migrations that failed, by services that were not migrated since ("" is the first)."""
+        return self._versions.failures
 
     def open(self) -> bytes:
         """Make the opening state; return what identifies it.  Raises ConfigurationError."""
@@ -396,8 +393,6 @@ class ServiceMachine:
         if _MIGRATION.fullmatch(method):
             self._take_migration_back(newest, method.rpartition(".")[0])
             return
-        if newest <= self._kept_from:
-            raise BrokenInvariant(f"how to take back action id {newest} is known no more")
         changes: bytes | None = self._database.execute(
             "DELETE FROM service_undo WHERE action_id = ? RETURNING changes", (newest,)
         ).get
@@ -409,8 +404,6 @@ class ServiceMachine:
         """Make the tables what they were before it; if it failed, they are."""
         if not self._versions.take_back(action_id):
             return
-        if not tables_are_kept(self._database):
-            raise BrokenInvariant(f"how to take back the migration at action id {action_id} is known no more")
         put_tables_back(self._database, its(service, self._services.beside))
         self._runner.forget()
         self._migrated_at = None

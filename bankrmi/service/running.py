@@ -304,6 +304,7 @@ class Runner:
         found = description.migration(target)
         return (None, None) if found is None else found
 
+    @keep_waiting
     def _bounded(
         self,
         work: Callable[[], T],
@@ -315,30 +316,27 @@ class Runner:
         more: str = "",
     ) -> T:
         """Return what a method returns; raises Raised. `more`: what is said of a limit that was too short."""
-        with keep_waiting:
-            self._set_moment(service, moment)
-            guard = watched(type(service).__module__, is_update=moment is not None)
-            self.tables.interrupted = False
-            try:
-                with self._doing(doing), guard:
-                    value = self._time_limit.keep(
-                        limit_s, lambda: _as_deep_everywhere(work), lambda: self.tables.is_over
-                    )
-            except DatabaseGaveUp:
-                raise
-            except OutOfTime:
-                raise Raised(
-                    "TimeoutError", "builtins", f"{name} took more than {limit_s * 1000:.0f} ms{more}", None
-                ) from None
-            except (
-                BaseException
-            ) as error:  # Also one that wants to end the process: that is not for a method.
-                raise _raised(error, self._services.modules) from None
-            finally:
-                failed, self.tables.failed = self.tables.failed, None
-                if failed is not None:
-                    raise DatabaseGaveUp(str(failed)) from failed
-            return value
+        self._set_moment(service, moment)
+        guard = watched(type(service).__module__, is_update=moment is not None)
+        self.tables.interrupted = False
+        try:
+            with self._doing(doing), guard:
+                value = self._time_limit.keep(
+                    limit_s, lambda: _as_deep_everywhere(work), lambda: self.tables.is_over
+                )
+        except DatabaseGaveUp:
+            raise
+        except OutOfTime:
+            raise Raised(
+                "TimeoutError", "builtins", f"{name} took more than {limit_s * 1000:.0f} ms{more}", None
+            ) from None
+        except BaseException as error:  # Also one that wants to end the process: that is not for a method.
+            raise _raised(error, self._services.modules) from None
+        finally:
+            failed, self.tables.failed = self.tables.failed, None
+            if failed is not None:
+                raise DatabaseGaveUp(str(failed)) from failed
+        return value
 
     def _value(self, service: Service, method: Method, call: Called) -> Any:
         args, kwargs = method.made(call.args, call.kwargs)

@@ -98,11 +98,12 @@ class Versions:
         """Of the newest migration, or of the opening."""
         return self._rows[-1].action_id if self._rows else 0
 
-    def since(self, before: int) -> int:
-        """Return the action id since which the versions are what they were before the `before` newest
-        migrations, of those that were done."""
-        done = sorted({row.action_id for row in self._rows if row.failed is None}, reverse=True)
-        return done[before] if before < len(done) else 0
+    def goes_back_to(self, *, newest_is_kept: bool) -> int:
+        """Return the action id of the newest migration that was done, and cannot be taken back: the newest of
+        all, unless what that found is kept."""
+        done = sorted({row.action_id for row in self._rows if row.failed is None})
+        left = done[:-1] if newest_is_kept else done
+        return left[-1] if left else 0
 
     def at(self, action_id: int) -> StateVersion:
         """Return the versions at an action id."""
@@ -117,17 +118,14 @@ class Versions:
         return version
 
     @property
-    def failure(self) -> FailedMigration | None:
-        """The newest migration that failed, of a service that has not been migrated since."""
-        failed = [one for row in self._rows if (one := self.failure_of(row.service)) is not None]
-        return max(failed, default=None)
-
-    def failure_of(self, service: str) -> FailedMigration | None:
-        """The newest migration of a service, if it failed."""
-        newest = next((row for row in reversed(self._rows) if row.service == service), None)
-        if newest is not None and newest.failed is not None:
-            return FailedMigration(newest.action_id, newest.failed, newest.service)
-        return None
+    def failures(self) -> dict[str, FailedMigration]:
+        """The newest migrations that failed, by services that were not migrated since ("" is the first)."""
+        newest = {row.service: row for row in self._rows}
+        return {
+            name: FailedMigration(row.action_id, row.failed, name)
+            for name, row in newest.items()
+            if row.failed is not None
+        }
 
     def note(
         self, action_id: int, version: int, failed: str | None = None, *, service: str = "", kind: str = ""

@@ -14,7 +14,7 @@ from bankrmi.replication.code_versions import SeveralVersions, migration_of
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.record import unpacked
 from bankrmi.server.migrating import PAUSED_LIMIT_MS, Migrations
-from bankrmi.server.status import migration_in_words
+from bankrmi.server.status import migration_shown
 from bankrmi.service import ServedServices, described
 from bankrmi.service.calls import called
 from bankrmi.service.versions import FailedMigration
@@ -132,9 +132,9 @@ def test_one_that_takes_too_long_says_that_it_gets_more_time_while_takeover_is_p
     copy.call("put", "fig", 1)
     _, migrations, _ = serving(copy, Hasty, has_ms=50)
     migrations.tick()
-    assert copy.machine.failure is not None
-    assert "took more than 50 ms" in copy.machine.failure.words
-    assert "bankrmi pause" in copy.machine.failure.words
+    words = copy.machine.failures[""].words
+    assert "took more than 50 ms" in words
+    assert "bankrmi pause" in words
 
 
 def test_what_was_lost_with_the_lead_is_proposed_again(copy: Copy) -> None:
@@ -183,20 +183,17 @@ def test_one_whose_migration_failed_does_not_have_another_proposed_that_a_server
     migrations.tick()
     assert host.taken == ["migrate_1_to_2", "shelves.migrate_1_to_2"]
     assert both.machine.version_of("shelves") == 2
-    failure = both.machine.failure
-    assert failure is not None
-    assert (failure.service, failure.words) == ("", "KeyError: 'pear'")
-    assert both.machine.failure_of("shelves") is None
+    assert {name: one.words for name, one in both.machine.failures.items()} == {"": "KeyError: 'pear'"}
     both.journal.close()
 
 
 @pytest.mark.parametrize(
-    ("failure", "left", "said"),
+    ("failures", "left", "said", "is_to_come"),
     [
-        (None, (), None),
-        (None, (("", ""),), "Stock1 (stock) is at version 1; version 2: it is about to be made"),
+        ([], (), None, False),
+        ([], (("", ""),), "Stock1 (stock) is at version 1; version 2: it is about to be made", True),
         (
-            FailedMigration(7, "KeyError: 'pear'"),
+            [FailedMigration(7, "KeyError: 'pear'")],
             (("", ""), ("shelves", "s2 has version 1")),
             "; ".join(
                 (
@@ -204,17 +201,30 @@ def test_one_whose_migration_failed_does_not_have_another_proposed_that_a_server
                     "Shelves1 (shelves) is at version 1; version 2: s2 has version 1",
                 )
             ),
+            True,
         ),
         (
-            FailedMigration(7, "ValueError: no", "more"),
+            [FailedMigration(7, "KeyError: 1"), FailedMigration(8, "KeyError: 2", "shelves")],
+            (("", ""), ("shelves", "")),
+            "; ".join(
+                (
+                    "Stock1 (stock) stays at version 1, since migrate_1_to_2 failed: KeyError: 1",
+                    "Shelves1 (shelves) stays at version 1, since migrate_1_to_2 failed: KeyError: 2",
+                )
+            ),
+            False,
+        ),
+        (
+            [FailedMigration(7, "ValueError: no", "more")],
             (("more", ""),),
             "more (more) is not there, since `create` failed: ValueError: no",
+            False,
         ),
     ],
 )
 def test_status_says_what_failed_and_what_the_next_one_waits_for(
-    failure: FailedMigration | None, left: tuple[tuple[str, str], ...], said: str | None
+    failures: list[FailedMigration], left: tuple[tuple[str, str], ...], said: str | None, is_to_come: bool
 ) -> None:
     services = ServedServices(described(Stock1), {"shelves": described(Shelves1)}, "stock")
     shown: Any = SimpleNamespace(migrations=left, state_version=SeveralVersions(1, (("shelves", 1),)))
-    assert migration_in_words(services, shown, failure) == said
+    assert migration_shown(services, shown, {one.service: one for one in failures}) == (said, is_to_come)

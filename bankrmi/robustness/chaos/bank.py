@@ -230,7 +230,7 @@ class ChaosBank:
         tips = {(one["action_id"], one["digest"]) for one in situation.servers.values()}
         leads = [one for one in situation.servers.values() if one["role"] == "primary"]
         rests = is_whole(situation, self.servers) and len(tips) == 1 and leads[0]["lag"] == 0
-        return self.servers if rests and not _is_migrated_soon(leads[0]) else ()
+        return self.servers if rests and not leads[0]["migrates"] else ()
 
     def best_evidence(self) -> tuple[str, ...]:
         """Return who leads, if that is known."""
@@ -269,12 +269,6 @@ class ChaosBank:
         except BankError as error:
             return error.message
         return f"{views['after']['primary']} leads"
-
-
-def _is_migrated_soon(primary: Mapping[str, Any]) -> bool:
-    """Whether a class is about to get its next version, by what the primary says: not if that has failed."""
-    waits = primary.get("migration")
-    return waits is not None and " failed: " not in waits
 
 
 def _what_is_kept(services: Mapping[str, str]) -> Iterator[str]:

@@ -180,5 +180,5 @@ def why_unmigrated(services: ServedServices, journal: SqliteJournal) -> list[str
     return [
         f"{services.called(name)} is of version {held}, and every server has {one.version}"
         for name, one in services.each()
-        if (held := machine.version_of(name)) != one.version and machine.failure_of(name) is None
+        if (held := machine.version_of(name)) != one.version and name not in machine.failures
     ]

@@ -85,11 +85,11 @@ class Shell:
 class Terminal:
     """A terminal in which something runs on: `make up`, or `bankrmi … up`."""
 
-    def __init__(self, folder: Path, command: Sequence[str], start: type[subprocess.Popen[Any]]) -> None:
+    def __init__(self, folder: Path, command: Sequence[str]) -> None:
         self._log = folder / f"{'-'.join(command)}.log"
         self._read = 0
         with self._log.open("wb") as log:
-            self._up = start(
+            self._up = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=folder,
                 stdin=subprocess.PIPE,
@@ -140,7 +140,6 @@ class Reader(doctest.OutputChecker):
         self._folder = folder
         self._ours = list(zip((*ADDRESSES, *SERVICE_ADDRESSES), addresses, strict=True))
         self._more = more
-        self._start = subprocess.Popen
         self._known: dict[str, str] = {}
         self._names: dict[str, Any] = {}
         self._open = ExitStack()
@@ -226,7 +225,7 @@ class Reader(doctest.OutputChecker):
         self._wait_for_terminal(output[2:])
 
     def _start_terminal(self, command: Sequence[str]) -> None:
-        self._terminal = Terminal(self._folder, command, self._start)
+        self._terminal = Terminal(self._folder, command)
         self._open.callback(self._terminal.close)
 
     def _wait_for_terminal(self, lines: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.replication.code_versions import CodeVersions, StateVersion, with_version
 from bankrmi.service.declaring import Description, Method
 from bankrmi.service.served_alone import ServedAlone
 from bankrmi.service.using import Uses
@@ -80,6 +80,14 @@ class ServedServices:
     def name(self) -> str:
         """The names of the classes."""
         return " and ".join(dict.fromkeys(one.name for _, one in self.each()))
+
+    @property
+    def opening_version(self) -> StateVersion:
+        """Of a state that servers with this code make."""
+        version: StateVersion = 1
+        for name, one in self.each():
+            version = with_version(version, name, one.version)
+        return version
 
     @cached_property
     def methods(self) -> Mapping[str, Method]:

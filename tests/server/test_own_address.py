@@ -38,20 +38,21 @@ async def look(
                 await begin()
         return answer
 
-    ask, own_address._asked = own_address._asked, asked  # type: ignore[assignment]
-    if not refused_before:
-        await begin()
-    try:
-        await check_own_address(
-            address,
-            ACCOUNT_ID + "s1",
-            handshake("server", server="s1"),
-            OURS,
-            refused_means_gone=refused_means_gone,
-        )
-    finally:
-        own_address._asked = ask
-        await daemon.close()
+    ask = own_address._asked
+    with pytest.MonkeyPatch.context() as watched:
+        watched.setattr(own_address, "_asked", asked)
+        if not refused_before:
+            await begin()
+        try:
+            await check_own_address(
+                address,
+                ACCOUNT_ID + "s1",
+                handshake("server", server="s1"),
+                OURS,
+                refused_means_gone=refused_means_gone,
+            )
+        finally:
+            await daemon.close()
 
 
 def test_who_finds_itself_goes_on() -> None:

@@ -12,7 +12,7 @@ import pytest
 from bankrmi.errors import ConfigurationError
 from bankrmi.robustness.services.by_itself import ServiceByItself
 from bankrmi.robustness.services.made_up_several import made_up_several
-from bankrmi.robustness.services.releases import opening_version, releases_of
+from bankrmi.robustness.services.releases import releases_of
 from bankrmi.service import ServedServices, described
 from bankrmi.testing import SeedFailed, simulate
 from bankrmi.testing.served import services_of
@@ -67,7 +67,10 @@ def test_a_model_that_knows_one_of_them_as_it_was_has_that_one_changed() -> None
         previous = OrdersAsTheyAre
 
     releases = releases_of(SERVICES, Half, 1)
-    assert [opening_version(one) for one in releases] == [(1, (("orders", 2),)), (2, (("orders", 2),))]
+    assert [ServedServices.of(one).opening_version for one in releases] == [
+        (1, (("orders", 2),)),
+        (2, (("orders", 2),)),
+    ]
 
 
 def test_every_seed_has_an_order_of_its_own_and_a_release_can_start() -> None:
@@ -75,7 +78,7 @@ def test_every_seed_has_an_order_of_its_own_and_a_release_can_start() -> None:
     orders = set()
     for seed in range(20):
         releases = releases_of(SERVICES, None, seed)
-        versions = [opening_version(one) for one in releases]
+        versions = [ServedServices.of(one).opening_version for one in releases]
         assert versions[0] == (1, (("orders", 1),))
         assert versions[-1] == (2, (("orders", 2),))
         orders.add(tuple(versions))

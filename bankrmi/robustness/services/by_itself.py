@@ -70,10 +70,7 @@ class ServiceByItself:
         Raises ConfigurationError if a method of the class is missing there.
         """
         self._services = services = ServedServices.of(description)
-        newest: StateVersion = 1
-        for name, one in services.each():
-            newest = with_version(newest, name, one.version)
-        self._version = newest if begins_at is None else begins_at
+        self._version = services.opening_version if begins_at is None else begins_at
         _check_beginning(services, self._version)
         made = description.kind if model is None and isinstance(description, Description) else model
         self._runs = _what_runs(description, made, self._version)

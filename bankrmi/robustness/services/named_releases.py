@@ -12,11 +12,9 @@ import random
 import sys
 from collections.abc import Iterator, Mapping
 
-from bankrmi.replication.code_versions import version_of
 from bankrmi.robustness.services.known_versions import versions_from
-from bankrmi.robustness.services.plain_objects import ModelMaker, kinds_of
-from bankrmi.robustness.services.plain_services import models_of
-from bankrmi.robustness.services.releases import releases_of_services
+from bankrmi.robustness.services.plain_objects import ModelMaker
+from bankrmi.robustness.services.releases import oldest_of_model, releases_of_services
 from bankrmi.service.declaring import Description
 from bankrmi.service.served_services import ServedServices
 
@@ -32,7 +30,7 @@ def named_releases(
     """Return what servers serve, by the names of the services, the oldest release first; the last one is
     `targets`. The order in which services get their versions is drawn from the seed."""
     services = ServedServices.of(description)
-    oldest = _oldest_of_model(description, model)
+    oldest = oldest_of_model(description, model)
     versions, named = {}, dict[type, str]()
     for (name, one), target in zip(services.each(), targets.values(), strict=True):
         versions[name] = [*_nameable(one, oldest.get(name, 1), target)]
@@ -60,18 +58,6 @@ def why_not_older(targets: Mapping[str, str], description: Description | ServedS
                 "and servers that serve classes of two names are of two banks"
             )
     return found
-
-
-def _oldest_of_model(
-    description: Description | ServedServices, model: ModelMaker | None
-) -> Mapping[str, int]:
-    """Return the oldest versions that a model knows, by the services."""
-    if model is None:
-        return {}
-    if isinstance(description, ServedServices):
-        oldest = models_of(description, model)[-1].version
-        return {name: version_of(oldest, name) for name, _ in description.each()}
-    return {"": min(kinds_of(model, description.version))}
 
 
 def _nameable(one: Description, oldest: int, target: str) -> Iterator[Description]:

@@ -112,15 +112,10 @@ class PlainAttributes(PlainModel):
     """A service whose state are its attributes, as the plain object that it looks like."""
 
     def __init__(self, kinds: Mapping[int, Any], version: int) -> None:
-        self._module = kinds[version].__module__
-        self._plain = {number: as_plain(kind) for number, kind in kinds.items()}
         kind = kinds[version]
-        super().__init__({**self._plain, version: lambda: made_plain(kind)}, version)
-
-    def _made_newer(self, target: int, before: Any) -> Any:
-        made: Any = object.__new__(self._plain[target])
-        vars(made).update(vars(before))
-        return made
+        self._module = kind.__module__
+        plain = {number: as_plain(one) for number, one in kinds.items()}
+        super().__init__({**plain, version: lambda: made_plain(kind)}, version)
 
     def _set_moment(self, given: Given) -> None:
         object.__setattr__(self._object, "_moment", given)

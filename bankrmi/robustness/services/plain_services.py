@@ -61,9 +61,7 @@ def models_of(services: ServedServices, model: ModelMaker) -> list[ModelOfServic
 
     Raises ConfigurationError if it cannot be made.
     """
-    version: StateVersion = 1
-    for name, one in services.each():
-        version = with_version(version, name, one.version)
+    version = services.opening_version
     found = [ModelOfServices(model, version, _kinds_in(services, model))]
     made: Any = getattr(model, "previous", None)
     while made is not None and len(found) < _MODELS_AT_MOST:

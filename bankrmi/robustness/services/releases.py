@@ -17,15 +17,15 @@ from itertools import combinations
 from typing import Any
 
 from bankrmi.errors import ConfigurationError
-from bankrmi.replication.code_versions import StateVersion, version_of, with_version
+from bankrmi.replication.code_versions import version_of
 from bankrmi.robustness.services.known_versions import versions_from
-from bankrmi.robustness.services.plain_objects import ModelMaker
+from bankrmi.robustness.services.plain_objects import ModelMaker, kinds_of
 from bankrmi.robustness.services.plain_services import models_of
 from bankrmi.service.declaring import Description
 from bankrmi.service.served_services import HOME, ServedServices
 from bankrmi.service.using import Uses
 
-__all__ = ["opening_version", "releases_of", "releases_of_services"]
+__all__ = ["oldest_of_model", "releases_of", "releases_of_services"]
 
 _TOGETHER = 0.25
 """Of the releases of several services, how many bring two of them a new version."""
@@ -45,32 +45,26 @@ class _ReleasedServices(ServedServices):
         return name
 
 
-def opening_version(release: Description | ServedServices) -> StateVersion:
-    """Return the version of a state that servers with this code make."""
-    version: StateVersion = 1
-    for name, one in ServedServices.of(release).each():
-        version = with_version(version, name, one.version)
-    return version
-
-
 def releases_of(
     description: Description | ServedServices, model: ModelMaker | None, seed: int
 ) -> Sequence[Description | ServedServices]:
     """Return what servers are given, the oldest first: all versions that the classes name, and that the model
     knows. Of several services the order is drawn from the seed."""
-    if isinstance(description, ServedServices):
-        oldest = None if model is None else models_of(description, model)[-1].version
-        versions = {
-            name: versions_from(one, 1 if oldest is None else version_of(oldest, name))
-            for name, one in description.each()
-        }
-        return releases_of_services(description, versions, random.Random(f"releases of seed {seed}"))
-    known = list(description.of_version.values())
-    held: Any = description.kind if model is None else model
-    count = 0
-    while held is not None and count < len(known):
-        held, count = getattr(held, "previous", None), count + 1
-    return known[:count][::-1]
+    oldest = oldest_of_model(description, model)
+    if isinstance(description, Description):
+        return versions_from(description, oldest.get(HOME, 1))
+    versions = {name: versions_from(one, oldest.get(name, 1)) for name, one in description.each()}
+    return releases_of_services(description, versions, random.Random(f"releases of seed {seed}"))
+
+
+def oldest_of_model(description: Description | ServedServices, model: ModelMaker | None) -> Mapping[str, int]:
+    """Return the oldest versions that a model knows, by services; nothing where the classes are the model."""
+    if model is None:
+        return {}
+    if isinstance(description, Description):
+        return {HOME: min(kinds_of(model, description.version))}
+    oldest = models_of(description, model)[-1].version
+    return {name: version_of(oldest, name) for name, _ in description.each()}
 
 
 def releases_of_services(

@@ -40,7 +40,7 @@ from bankrmi.robustness.services.known_versions import KnownVersions, asked_in
 from bankrmi.robustness.services.order_check import OrderCheck
 from bankrmi.robustness.services.outcomes import CallOutcome, outcome_told
 from bankrmi.robustness.services.plain_objects import ModelMaker
-from bankrmi.robustness.services.releases import opening_version, releases_of
+from bankrmi.robustness.services.releases import releases_of
 from bankrmi.robustness.services.wanted import WantedCall
 from bankrmi.robustness.simulator.asked import SimulatedCall
 from bankrmi.robustness.simulator.failure import SimulationFailure
@@ -164,7 +164,7 @@ class ServiceWorkload(Workload):
         self._services = ServedServices.of(description)
         self._releases = releases or releases_of(description, model, seed)
         self.releases = len(self._releases)
-        self._begins_at = opening_version(self._releases[0])
+        self._begins_at = ServedServices.of(self._releases[0]).opening_version
         self._known = KnownVersions(self._services, self._begins_at)
         self._looks_at_order = looks_at_order and isinstance(description, Description)
         self._script = script

@@ -306,7 +306,7 @@ class ServiceMachine:
         if told is not None:
             [outcome] = unpacked(told)
             if type(outcome) is tuple:
-                self._note_failure(action_id, service, before, target, shown(outcome[1]))
+                self._note(action_id, service, before, shown(outcome[1]))
                 return outcome
         try:
             _check_version(before, target, creates=creates)
@@ -315,7 +315,7 @@ class ServiceMachine:
         except Raised as raised:
             if told is not None:
                 raise self._differs(call, action_id, f"it raised {raised.name}: {raised.words}") from None
-            self._note_failure(action_id, service, before, target, f"{raised.name}: {raised.words}")
+            self._note(action_id, service, before, f"{raised.name}: {raised.words}")
             return raised.outcome()
         result = done(tables, b"")
         if told is not None and outcome != result:
@@ -326,11 +326,6 @@ class ServiceMachine:
         self._note(action_id, service, target)
         self._migrated_at = action_id
         return result
-
-    def _note_failure(self, action_id: int, service: str, version: int, target: int, words: str) -> None:
-        """It stays what it is. (Proposed once more, when it was done, it has failed at nothing.)"""
-        if version < target:
-            self._note(action_id, service, version, words)
 
     def _note(self, action_id: int, service: str, version: int, failed: str | None = None) -> None:
         one = self._services.find(service)

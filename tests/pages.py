@@ -118,4 +118,5 @@ def _find(part: list[Any], given: list[Any], place: int, *, loose: bool) -> int:
     for start in range(place, last + 1):
         if [line[0] for line in given[start : start + len(part)]] == texts:
             return start
-    raise Different(f"this is not there: {texts}")
+    there = "\n".join(line[0] for line in given[place:])
+    raise Different(f"this is not there: {texts}; there is:\n{there}")

@@ -266,7 +266,6 @@ def test_the_page_shows_what_it_says(tmp_path: Path) -> None:
         one.waits_for("leads now: kill -9 .*\r\n")
         one.terminal.kill(signal.SIGTERM)
         assert one.assert_gone() == 0
-        print(one.said)
         compare(_alike(shown), _alike(one.said))
 
 

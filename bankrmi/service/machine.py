@@ -55,7 +55,7 @@ from bankrmi.service.running import Runner
 from bankrmi.service.served_services import ServedServices, qualified
 from bankrmi.service.table_names import its, quoted
 from bankrmi.service.tables import DatabaseGaveUp, check_tables, is_own, table_names, tables_of
-from bankrmi.service.versions import FailedMigration, Versions
+from bankrmi.service.versions import FailedMigration, Versions, state_is_of
 from bankrmi.storage.database import open_in_memory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.state_machine import Moment
@@ -474,8 +474,7 @@ class ServiceMachine:
 def _check_version(version: int, target: int, *, creates: bool) -> None:
     """Raise Raised if a state of this version is not the one that the migration to the target begins with."""
     if version != (0 if creates else target - 1):
-        what = f"the state is of version {version}" if version else "it is not there yet"
-        raise Raised("RuntimeError", "builtins", what, None)
+        raise Raised("RuntimeError", "builtins", state_is_of(version), None)
 
 
 def opening_identity(

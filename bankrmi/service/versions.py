@@ -13,7 +13,7 @@ import apsw
 
 from bankrmi.replication.code_versions import StateVersion, with_version
 
-__all__ = ["FailedMigration", "NotedVersion", "Versions", "classes_beside", "noted_versions"]
+__all__ = ["FailedMigration", "NotedVersion", "Versions", "classes_beside", "noted_versions", "state_is_of"]
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS service_versions"
@@ -56,6 +56,16 @@ class NotedVersion(NamedTuple):
     version: int
     failed: str | None
     kind: str = ""
+
+    @property
+    def was_done_before(self) -> bool:
+        """Whether this was proposed once more, by a primary that did not know that it was done."""
+        return self.version > 0 and self.failed == f"RuntimeError: {state_is_of(self.version)}"
+
+
+def state_is_of(version: int) -> str:
+    """Return what is said of a state that is not of the version that a migration begins with."""
+    return f"the state is of version {version}" if version else "it is not there yet"
 
 
 def noted_versions(database: apsw.Connection) -> list[NotedVersion]:
@@ -120,7 +130,7 @@ class Versions:
     @property
     def failures(self) -> dict[str, FailedMigration]:
         """The newest migrations that failed, by services that were not migrated since ("" is the first)."""
-        newest = {row.service: row for row in self._rows}
+        newest = {row.service: row for row in self._rows if not row.was_done_before}
         return {
             name: FailedMigration(row.action_id, row.failed, name)
             for name, row in newest.items()

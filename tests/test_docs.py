@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import tokenize
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,9 +79,14 @@ def test_the_design_defines_each_rule_once() -> None:
     assert re.findall(r"^- \*\*([A-Z]\d{1,2})\*\* ", DESIGN, re.MULTILINE) == RULES
 
 
-@cache
-def words_of(file: Path) -> list[str]:
-    """Return what a file says to people: its comments, docstrings and other strings."""
+def words_with(pattern: re.Pattern[str]) -> Iterator[tuple[Path, str]]:
+    """Return comments, docstrings and other strings of the package with this in them, each with its file."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if pattern.search(file.read_text()):
+            yield from ((file, words) for words in _words_of(file) if pattern.search(words))
+
+
+def _words_of(file: Path) -> list[str]:
     with tokenize.open(file) as source:
         tokens = tokenize.generate_tokens(source.readline)
         return [token.string for token in tokens if token.type in (tokenize.COMMENT, tokenize.STRING)]
@@ -89,9 +94,11 @@ def words_of(file: Path) -> list[str]:
 
 def test_every_rule_that_is_named_is_in_the_design() -> None:
     """Whoever reads `V1` in the code, in a decision or on another page finds it there."""
-    texts = {file: "\n".join(words_of(file)) for file in sorted(PACKAGE.rglob("*.py"))}
-    texts |= {page: page.read_text() for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
-    named = {(file.name, rule) for file, text in texts.items() for rule in RULE_NAME.findall(text)}
+    texts = list(words_with(RULE_NAME))
+    texts += [
+        (page, page.read_text()) for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    ]
+    named = {(file.name, rule) for file, text in texts for rule in RULE_NAME.findall(text)}
     assert {rule for _, rule in named} >= set(RULES), "the search finds what is there"
     assert sorted(place for place in named if place[1] not in RULES) == []
 
@@ -119,8 +126,8 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_section_of_the_design_that_is_named_is_there() -> None:
     sections = set(re.findall(r"^## (\d+)\. ", DESIGN, re.MULTILINE))
-    texts = [text for file in sorted(PACKAGE.rglob("*.py")) for text in words_of(file)]
-    named = {section for text in texts for section in re.findall(r"design(?:\.md|,) section (\d+)", text)}
+    section = re.compile(r"design(?:\.md|,) section (\d+)")
+    named = {number for _, words in words_with(section) for number in section.findall(words)}
     assert named
     assert named <= sections
 

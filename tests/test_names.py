@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,9 +12,8 @@ ROOT = Path(__file__).parents[1]
 def test_no_two_files_define_a_public_class_of_the_same_name() -> None:
     homes: dict[str, list[str]] = defaultdict(list)
     for file in sorted((ROOT / "bankrmi").rglob("*.py")):
-        for statement in ast.parse(file.read_text()).body:
-            if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
-                homes[statement.name].append(str(file.relative_to(ROOT)))
+        for name in re.findall(r"^class ([A-Za-z]\w*)", file.read_text(), re.MULTILINE):
+            homes[name].append(str(file.relative_to(ROOT)))
     assert "BankClient" in homes
     shared = {name: files for name, files in homes.items() if len(files) > 1}
     assert not shared, "give all but one a name of its own:\n" + "\n".join(

@@ -1,14 +1,14 @@
 """The witness's disk: every view there ever was, the last one being the view.
 
-Rule 1: a view is durable before `propose` returns: one transaction, a rollback journal, synchronous=EXTRA
-        (which also syncs the folder when the journal is deleted; else a power cut could bring it back, and
-        with it undo what was answered).
+Rule 1: a view is durable before `propose` returns: one transaction in a write-ahead log, which is synced.
+        Each takeover waits for that; a rollback journal took four syncs, and a file was made and deleted.
 Rule 2: a write that failed is never tried again, and nothing is read after it: what is on disk is then
         unknown to this process, so it has to stop (`ViewStoreFailed`). So it is if the file is no longer the
         one under its name.
 Rule 3: one process at a time uses the folder; the operating system's lock on a file in it ends with it.
 Rule 4: each row carries a checksum, and the newest is found by two indexes, which have to agree; a flipped
-        bit is an error, not another primary.
+        bit is an error, not another primary. In a log it would be the end of the log: so what is new is
+        brought into the database soon after (`settle`), when nobody waits for it.
 Rule 5: what a question or a proposal costs does not depend on how many views there were.
 Rule 6: what it writes, it dates, by its own clock: nobody else can say when a view was made.
 Rule 7: a store has an id, drawn when it is made: by that two witnesses are told apart, whatever their
@@ -43,6 +43,7 @@ from bankrmi.replication.view import View
 from bankrmi.storage.database import locked_by_another, own_directory, private_opener, sync_directory
 from bankrmi.storage.disk_failure import DiskFailed
 from bankrmi.storage.place import Place, make_private
+from bankrmi.storage.write_ahead_log import WriteAheadLog
 
 __all__ = ["FORMAT", "HISTORY_BYTES", "StoredView", "ViewStore", "ViewStoreFailed"]
 
@@ -136,33 +137,39 @@ class ViewStore:
                 make_private(folder, folder.iterdir())
                 self._database = apsw.Connection(str(self._file))
                 taken.callback(self._database.close, force=True)
-                self._place = Place(folder, self._file)
                 self._prepare()
+                self._log = WriteAheadLog(self._database)
+                taken.callback(self._log.close)
+                self._log.sync()  # A process that was killed may have left what only the kernel holds.
+                self._log.bring_in()
+                self._place = Place(folder, self._file, Path(self._database.filename_wal))
             except (apsw.BusyError, apsw.LockedError) as error:
                 raise locked_by_another(self._file) from error
-            except (apsw.Error, OSError) as error:
+            except (apsw.Error, OSError, DiskFailed) as error:
                 raise OperationFailed(f"the witness cannot use {self._file}: {error}") from error
+            for service in self.services():
+                self.kept(service)
             taken.pop_all()
 
     def _prepare(self) -> None:
-        self._database.set_busy_timeout(0)
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=DELETE", "synchronous=EXTRA"):
-            self._database.pragma(*pragma.split("="))
-        # Not only when the first view is written: who looks into it by then would end this process.
-        self._database.execute("BEGIN EXCLUSIVE; COMMIT")
-        self._migrate()
-        self.id = str(self._database.execute("SELECT id FROM store").get)
-        sync_directory(self._file.parent)
-        for service in self.services():
-            self.kept(service)
-
-    def _migrate(self) -> None:
-        found = self._database.pragma("user_version")
+        database = self._database
+        database.set_busy_timeout(0)
+        database.pragma("locking_mode", "exclusive")
+        found = database.pragma("user_version")
         if not 0 <= found <= FORMAT:
             raise ConfigurationError(
                 f"{self._file} is of format {found}, and this version reads formats up to {FORMAT}: "
                 "run the version of bankrmi that wrote it"
             )
+        database.pragma("journal_mode", "wal")
+        database.pragma("synchronous", "full")
+        # Not only when the first view is written: who looks into it by then would end this process.
+        database.execute("BEGIN EXCLUSIVE; COMMIT")
+        self._migrate(found)
+        self.id = str(database.execute("SELECT id FROM store").get)
+        sync_directory(self._file.parent)
+
+    def _migrate(self, found: int) -> None:
         for before, step in enumerate(_STEPS[found:], found):
             made = step.format(id=secrets.token_hex(8))
             self._database.execute(f"BEGIN IMMEDIATE; {made}; PRAGMA user_version={before + 1}; COMMIT")
@@ -170,9 +177,23 @@ class ViewStore:
     def close(self) -> None:
         """Let the next process use the folder."""
         if not self._lock.closed:
+            with contextlib.suppress(apsw.Error, DiskFailed):
+                if not self._failed:
+                    self._log.finish()
             with contextlib.suppress(apsw.Error):
                 self._database.close()
+            self._log.close()
             self._lock.close()
+
+    def settle(self) -> None:
+        """Bring what was written lately into the database (rule 4); it takes some syncs of the disk."""
+        self._usable()
+        if self._log.pages:
+            try:
+                self._log.bring_in()
+                self._log.lengthen_ahead()
+            except DiskFailed as error:
+                raise self._failure(error) from error
 
     def services(self) -> list[str]:
         """Return the services that have a view, in the order of their names."""
@@ -298,6 +319,7 @@ class ViewStore:
                 number = database.execute(_NEWEST_NUMBER, (service,)).get
                 checksum = _checksum(f"{service} {number} {moved_to}")
                 database.execute(_INSERT_MOVE, (service, number, moved_to, checksum))
+            self._log.sync()
         except Exception as error:  # Whatever it is: what is on the disk is unknown.
             raise self._failure(error) from error
         self._usable()
@@ -307,6 +329,7 @@ class ViewStore:
         row = (service, view.history, view.epoch, text, _checksum(text))
         try:
             self._usable().execute(f"BEGIN IMMEDIATE; {_INSERT}; COMMIT", row)
+            self._log.sync()
         except (OverflowError, ValueError, TypeError) as error:  # A value that SQLite does not take.
             self._usable().execute("ROLLBACK")
             raise InvalidRequest("this view cannot be written") from error

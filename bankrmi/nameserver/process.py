@@ -157,8 +157,11 @@ class _Process:
         log.info("stopped")
 
     def _look_after(self) -> None:
-        """Every now and then: say that we live; take new certificates, and cut off whose were taken back."""
+        """Every now and then: say that we live; look after the disk; take new certificates, and cut off whose
+        were taken back."""
         self._manager.tick()
+        if self._witness is not None:
+            self._witness.settle()
         if self._credentials is not None:
             self._credentials.look()
             for daemon in self._daemons.values():

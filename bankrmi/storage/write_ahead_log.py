@@ -95,6 +95,10 @@ class WriteAheadLog:
                 length += os.pwrite(self._descriptor, _ZEROS, length)
         self._long_enough = max(length // _FRAME_BYTES, wanted)
 
+    def bring_in(self) -> None:
+        """Bring the log in, however short it is; no transaction may be open.  Raises DiskFailed."""
+        self._bring_in()
+
     def keep_under_ceiling(self) -> None:
         """Bring the log in if nobody came to it in time; no transaction may be open.  Raises DiskFailed."""
         if self.pages >= CEILING_PAGES:

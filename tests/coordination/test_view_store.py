@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,10 +24,13 @@ from bankrmi.coordination.view_store import FORMAT, ViewStore, ViewStoreFailed
 from bankrmi.coordination.witness import Witness
 from bankrmi.errors import BankError, ConfigurationError, InvalidRequest, OperationFailed
 from bankrmi.replication.view import View
+from bankrmi.robustness.power_loss.strace import without_strace
 from bankrmi.storage.database import own_directory
 from bankrmi.verifying.witness_directory import verify_views
 from tests import warm
 from tests.coordination.views import CRASH, both, first, forced
+
+traced_only = pytest.mark.skipif(without_strace() is not None, reason=without_strace() or "")
 
 
 def test_the_view_and_its_history_are_there_after_a_restart(tmp_path: Path) -> None:
@@ -292,6 +297,119 @@ def test_a_step_that_is_cut_short_leaves_the_format_before(
     store = ViewStore(tmp_path)
     assert not store._database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'more'").get
     store.close()
+
+
+# -- its log -----------------------------------------------------------------------------------------
+
+PROPOSE_AND_SETTLE = """
+import os, sys
+from pathlib import Path
+from bankrmi.coordination.view_store import ViewStore
+from bankrmi.replication.view import View
+store = ViewStore(Path(sys.argv[1]))
+view = View.first(history="h1", server="s1", start_id="a", incarnation="disk-s1")
+store.propose("account", None, view)
+for epoch in range(2, 6):
+    store.settle()
+    os.write(1, b"proposes")
+    following = view.started_again(str(epoch))
+    store.propose("account", (view.history, view.epoch), following)
+    os.write(1, b"answers")
+    view = following
+"""
+
+
+@traced_only
+def test_a_takeover_waits_for_two_syncs_of_the_witness(tmp_path: Path) -> None:
+    """The log is begun anew since it was brought in; a rollback journal took four, and two for its folder."""
+    trace = tmp_path / "trace"
+    traced = ["strace", "-f", "-e", "trace=write,fsync,fdatasync", "-o", str(trace)]
+    command = [*traced, sys.executable, "-c", PROPOSE_AND_SETTLE, str(tmp_path / "witness")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    proposals = re.findall(r'write\(1, "proposes"(.*?)write\(1, "answers"', trace.read_text(), re.DOTALL)
+    assert len(proposals) == 4
+    assert {len(re.findall(r"\bf(?:data)?sync\(", one)) for one in proposals} == {2}
+
+
+def test_what_has_settled_is_in_the_database_itself(tmp_path: Path) -> None:
+    """A bit that flips in a log cuts it off there, without a word: an older view would be the newest."""
+    store = ViewStore(tmp_path / "witness")
+    store.propose("account", None, first())
+    store.settle()
+    store.propose("account", ("h1", 1), both())
+    _copy_without_log(store, tmp_path / "not yet")
+    store.settle()
+    _copy_without_log(store, tmp_path / "settled")
+    store.close()
+    for name, newest in (("not yet", first()), ("settled", both())):
+        copy = ViewStore(tmp_path / name)
+        assert copy.current("account") == newest
+        copy.close()
+    assert not (tmp_path / "witness" / "view.db-wal").exists(), "who stops in good order leaves one file"
+
+
+def _copy_without_log(store: ViewStore, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "view.db").write_bytes(store._file.read_bytes())
+
+
+def test_what_was_not_settled_is_when_it_starts_again(tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    store = ViewStore(tmp_path / "witness")
+    store.propose("account", None, first())
+    for name in ("view.db", "view.db-wal"):
+        (killed / name).write_bytes((tmp_path / "witness" / name).read_bytes())
+    store.close()
+    assert verify_views(killed / "view.db").holds.startswith("account: epoch 1")
+    again = ViewStore(killed)
+    (tmp_path / "view.db").write_bytes((killed / "view.db").read_bytes())
+    again.close()
+    assert verify_views(tmp_path / "view.db").holds.startswith("account: epoch 1")
+
+
+def test_a_disk_that_a_rollback_journal_was_kept_on_is_taken_as_it_is(tmp_path: Path) -> None:
+    store = ViewStore(tmp_path)
+    store.propose("account", None, first())
+    store.close()
+    database = apsw.Connection(str(tmp_path / "view.db"))
+    assert database.pragma("journal_mode", "delete") == "delete"
+    database.close()
+    again = ViewStore(tmp_path)
+    assert again.propose("account", ("h1", 1), both())[0]
+    assert again.history("account") == [first(), both()]
+    again.close()
+
+
+@pytest.mark.parametrize("when", ["proposing", "settling"])
+def test_a_log_that_cannot_be_synced_or_brought_in_ends_everything(
+    store: ViewStore, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    stopped: list[str] = []
+    witness = Witness(store, on_disk_failure=stopped.append)
+    witness.propose("account", None, first().to_wire())
+    if when == "proposing":
+        monkeypatch.setattr(os, "fdatasync", _refuse)
+        with pytest.raises(ViewStoreFailed, match="the disk refused a commit"):
+            witness.propose("account", ["h1", 1], both().to_wire())
+    else:
+        monkeypatch.setattr(store._log, "_database", Refusing())
+        witness.settle()
+    assert len(stopped) == 1
+    monkeypatch.undo()
+    with pytest.raises(ViewStoreFailed, match="any more"):
+        witness.read("account")
+
+
+def _refuse(_: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class Refusing:
+    """A database that cannot bring its log in."""
+
+    def wal_checkpoint(self, *, mode: int) -> tuple[int, int]:
+        raise apsw.IOError(f"disk I/O error in mode {mode}")
 
 
 def test_no_flipped_bit_on_the_disk_brings_an_older_view_back(

@@ -251,7 +251,7 @@ def test_a_data_directory_that_cannot_be_is_exit_code_2(place: Place) -> None:
 
 def test_a_full_disk_ends_the_process_and_takes_nothing_back(place: Place) -> None:
     """What was answered stays; the proposal that failed is open, and the restarted witness settles it."""
-    server = place.start(file_limit="32768")
+    server = place.start(file_limit="131072")
     told: list[Any] = []
 
     def fill_the_disk() -> None:
@@ -266,6 +266,7 @@ def test_a_full_disk_ends_the_process_and_takes_nothing_back(place: Place) -> No
     assert code == 1
     assert "the witness cannot use" in log.splitlines()[-1]
     assert "Traceback" not in log
+    assert told, "the disk was full before anything was told"
     place.start()
     history = ask_witness(place, "history")
     assert history[: len(told)] == told

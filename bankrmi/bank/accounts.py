@@ -31,6 +31,7 @@ from bankrmi.bank.outcomes import EXISTS, INSUFFICIENT, NO_ACCOUNT, NOT_EMPTY, T
 from bankrmi.bank.snapshot import Snapshot
 from bankrmi.bank.statements import StatementQuery, TotalQuery
 from bankrmi.errors import BrokenInvariant
+from bankrmi.replication.code_versions import DoneMigration, StateVersion
 from bankrmi.replication.record import DONE
 
 __all__ = ["Accounts", "fingerprint", "sum_of"]
@@ -52,7 +53,7 @@ class Accounts:
     """All accounts of one copy (see `storage.state_machine.StateMachine`)."""
 
     own_transactions = False
-    version = 1
+    version: StateVersion = 1
 
     def __init__(self, opening: Mapping[int, int]) -> None:
         """`opening` is the ledger that an empty copy opens with: balances by account id."""
@@ -73,9 +74,13 @@ class Accounts:
         """Whatever was done, how to take it back is in its record."""
         return 0
 
-    def version_at(self, _action_id: int) -> int:
+    def version_at(self, _action_id: int) -> StateVersion:
         """Return the only version that there is."""
         return self.version
+
+    def migrations_since(self, _action_id: int) -> tuple[DoneMigration, ...]:
+        """Return nothing: there is one version."""
+        return ()
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the table if there is none."""

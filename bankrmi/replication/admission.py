@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bankrmi.replication.code_versions import CodeVersions
+from bankrmi.replication.code_versions import CodeVersions, with_version
 from bankrmi.replication.journal import Journal
 from bankrmi.replication.messages import JoinRequest
 from bankrmi.replication.peer import JoinChange, PeerState, Standing
@@ -82,10 +82,19 @@ def _may_follow(code: CodeVersions, step: Step) -> bool:
 
 
 def _knows_all_since(common: int, server: str, step: Step) -> bool:
-    """Whether the server's code can do again what was decided since (S5); what is in a copy is done."""
+    """Whether the server's code can do again what was decided since, every migration as well (S5); what is in
+    a copy is done."""
     code = step.links.code_of(server)
-    version = step.journal.version_at(min(common + 1, step.tip))
-    return code is not None and (code.runs(version) or (common >= step.tip and code.migrates(version)))
+    if code is None:
+        return False
+    at, version = common, step.journal.version_at(common)
+    for action_id, service, target in step.journal.migrations_since(common):
+        if action_id > at + 1 and not code.runs(version):
+            return False
+        if not code.makes(service, target, version):
+            return False
+        at, version = action_id, with_version(version, service, target)
+    return step.tip == at or code.runs(version)
 
 
 def newest_common(journal: Journal, tail: list[Position]) -> int | None:

@@ -22,6 +22,7 @@ __all__ = [
     "MIGRATIONS",
     "VERSION_1",
     "CodeVersions",
+    "DoneMigration",
     "SeveralVersions",
     "StateVersion",
     "migration_of",
@@ -81,6 +82,14 @@ def version_in_words(version: StateVersion) -> str:
     if isinstance(version, int):
         return str(version)
     return ", ".join([str(version.home), *(f"of {name} {one}" for name, one in version.beside)])
+
+
+class DoneMigration(NamedTuple):
+    """A migration that is in a journal: which version of which service it has made; "" is the first one."""
+
+    action_id: int
+    service: str
+    target: int
 
 
 class CodeVersions(NamedTuple):

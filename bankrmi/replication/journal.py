@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bankrmi.replication.code_versions import StateVersion
+from bankrmi.replication.code_versions import DoneMigration, StateVersion
 from bankrmi.replication.record import Position, Record
 
 __all__ = ["Adopted", "Journal"]
@@ -66,6 +66,9 @@ class Journal(Protocol):
 
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state after the record that ends there, or holds it."""
+
+    def migrations_since(self, action_id: int) -> Sequence[DoneMigration]:
+        """Return the migrations that were done after that, in their order."""
 
     @property
     def needs_protocol(self) -> int:

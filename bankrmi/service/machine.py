@@ -28,6 +28,7 @@ import msgpack
 
 from bankrmi.errors import BrokenInvariant, ConfigurationError
 from bankrmi.replication.code_versions import (
+    DoneMigration,
     StateVersion,
     migration_of,
     migration_session,
@@ -143,6 +144,10 @@ class ServiceMachine:
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id."""
         return self._versions.at(action_id)
+
+    def migrations_since(self, action_id: int) -> Sequence[DoneMigration]:
+        """Return the migrations that were done after an action id, in their order."""
+        return self._versions.done_since(action_id)
 
     def version_of(self, service: str) -> int:
         """Return the version of the state of one service; "" is the first one. 0: it is not there."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from bankrmi.replication.code_versions import StateVersion, with_version
+from bankrmi.replication.code_versions import DoneMigration, StateVersion, with_version
 
 __all__ = ["FailedMigration", "NotedVersion", "Versions", "classes_beside", "noted_versions", "state_is_of"]
 
@@ -119,6 +119,14 @@ class Versions:
         """Return the versions at an action id."""
         before = [row for row in self._rows if row.action_id <= action_id]
         return self._after(before) if before else self.now
+
+    def done_since(self, action_id: int) -> list[DoneMigration]:
+        """Return the migrations that were done after an action id, in their order."""
+        return [
+            DoneMigration(row.action_id, row.service, row.version)
+            for row in self._rows
+            if row.action_id > action_id and row.failed is None
+        ]
 
     @staticmethod
     def _after(rows: list[NotedVersion]) -> StateVersion:

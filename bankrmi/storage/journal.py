@@ -21,7 +21,7 @@ from typing import Any
 import apsw
 
 from bankrmi.errors import BrokenInvariant
-from bankrmi.replication.code_versions import StateVersion
+from bankrmi.replication.code_versions import DoneMigration, StateVersion
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import (
     DIGEST_BYTES,
@@ -338,6 +338,10 @@ class SqliteJournal:
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state after the record that ends there, or holds it."""
         return self._derived.machine.version_at(action_id)
+
+    def migrations_since(self, action_id: int) -> Sequence[DoneMigration]:
+        """Return the migrations that were done after that, in their order."""
+        return self._derived.machine.migrations_since(action_id)
 
     @property
     def size_bytes(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import apsw
 
-from bankrmi.replication.code_versions import StateVersion
+from bankrmi.replication.code_versions import DoneMigration, StateVersion
 
 __all__ = ["SUM_MODULUS", "Moment", "StateMachine"]
 
@@ -46,6 +46,9 @@ class StateMachine(Protocol):
 
     def version_at(self, action_id: int) -> StateVersion:
         """Return the version of the state at an action id that it has had."""
+
+    def migrations_since(self, action_id: int) -> Sequence[DoneMigration]:
+        """Return the migrations that were done after an action id, in their order."""
 
     def attach(self, database: apsw.Connection) -> None:
         """Use this database from now on; make the tables if there are none."""

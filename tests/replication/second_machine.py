@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from bankrmi.replication.code_versions import DoneMigration
 from bankrmi.replication.record import Scalar, unpacked
 from bankrmi.robustness.simulator.workload import Workload
 from bankrmi.verifying.model import Model
@@ -32,6 +33,9 @@ class NamedSets:
 
     def version_at(self, _action_id: int) -> int:
         return self.version
+
+    def migrations_since(self, _action_id: int) -> tuple[DoneMigration, ...]:
+        return ()
 
     def attach(self, database: apsw.Connection) -> None:
         self.database = database

@@ -16,6 +16,7 @@ from bankrmi.bank.outcomes import is_done
 from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.code_versions import (
     CodeVersions,
+    DoneMigration,
     StateVersion,
     migration_of,
     migration_session,
@@ -38,29 +39,34 @@ class Changing(Accounts):
 
     def __init__(self) -> None:
         super().__init__(LEDGER)
-        self._versions = [(0, 1)]
+        self._done: list[DoneMigration] = []
 
-    def version_at(self, action_id: int) -> int:
-        return [version for at, version in self._versions if at <= action_id][-1]
+    def version_at(self, action_id: int) -> StateVersion:
+        version: StateVersion = 1
+        for at, service, target in self._done:
+            version = with_version(version, service, target) if at <= action_id else version
+        return version
+
+    def migrations_since(self, action_id: int) -> tuple[DoneMigration, ...]:
+        return tuple(one for one in self._done if one.action_id > action_id)
 
     def apply(
         self, operations: Sequence[Any], action_id: int, moment: Any = None, told: bytes | None = None
     ) -> list[Any]:
         migration, outcomes = migration_of(moment[1][0]), super().apply(operations, action_id, moment, told)
         if migration is not None and is_done(outcomes[0]):
-            _, target = migration
-            self._versions.append((action_id, target))
-            self.version = target
+            self._done.append(DoneMigration(action_id, *migration))
+            self.version = self.version_at(action_id)
         return outcomes
 
     def undo(self, operations: Sequence[Any], outcomes: Sequence[Any], action_id: int) -> None:
         super().undo(operations, outcomes, action_id)
-        self._versions = [one for one in self._versions if one[0] <= action_id]
-        self.version = self._versions[-1][1]
+        self._done = [one for one in self._done if one.action_id <= action_id]
+        self.version = self.version_at(action_id)
 
     def forget(self) -> None:
         super().forget()
-        self._versions, self.version = [(0, 1)], 1
+        self._done, self.version = [], 1
 
 
 def pair(s1: CodeVersions, s2: CodeVersions) -> Bank:
@@ -71,8 +77,8 @@ def pair(s1: CodeVersions, s2: CodeVersions) -> Bank:
     return bank
 
 
-def migrate(bank: Bank, name: str = "s1", *, fails: bool = False) -> None:
-    request = migration_session(2), bank.journals[name].tip.action_id + 1
+def migrate(bank: Bank, name: str = "s1", *, fails: bool = False, target: int = 2, service: str = "") -> None:
+    request = migration_session(target, service), bank.journals[name].tip.action_id + 1
     operation = Withdraw(1, LARGEST) if fails else Deposit(1, 1)
     bank.take(name, RequestArrived.of(None, request, [form_of(operation)]))
 
@@ -304,6 +310,63 @@ def test_who_cannot_run_the_version_before_waits_for_the_next_one() -> None:
     bank.told()
     goes_by(bank, 40)
     assert any("copy" in line for line in bank.told()), "what was decided before it cannot do again"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        CodeVersions(1, 2, 2),  # It names the class before, and has lost the migration.
+        CodeVersions(1, 3, 2),
+    ],
+)
+def test_who_runs_both_versions_and_cannot_migrate_gets_a_copy(code: CodeVersions) -> None:
+    """It was there when the migration was decided, crashed before it had that, and came back with a module
+    from which somebody has removed what was done: of what it is sent it could take nothing, for ever."""
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    bank.withdraw("s1", "a:2", 1)
+    bank.deliver_all()
+    migrate(bank)
+    bank.deliver_all()
+    give(bank, "s2", code)
+    comes_back(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
+    assert versions(bank) == [2, 2]
+    assert any("copy" in line for line in bank.told())
+
+
+def test_who_knows_a_service_in_a_later_version_than_it_was_created_in_gets_a_copy() -> None:
+    """What precedes is a call of what was there before, which it knows."""
+    both = ALONE._replace(beside=(("orders", CodeVersions(1, 2, 1)),))
+    bank = pair(both, both)
+    dies(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    bank.withdraw("s1", "a:2", 1)
+    bank.deliver_all()
+    for target in (1, 2):
+        migrate(bank, target=target, service="orders")
+        bank.deliver_all()
+    give(bank, "s2", ALONE._replace(beside=(("orders", CodeVersions(2, 2, 1)),)))
+    comes_back(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
+    assert versions(bank) == [of(1, orders=2)] * 2
+    assert any("copy" in line for line in bank.told())
+
+
+def test_who_can_do_again_what_was_decided_meanwhile_gets_that_and_no_copy() -> None:
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    migrate(bank)
+    bank.deliver_all()
+    bank.withdraw("s1", "a:2", 1)
+    bank.deliver_all()
+    give(bank, "s2", NEW)  # It knows version 1 no more, and nothing was called of that.
+    comes_back(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
+    assert versions(bank) == [2, 2]
+    assert not any("copy" in line for line in bank.told())
 
 
 def test_who_can_only_migrate_leads_and_does_that_first() -> None:

@@ -20,7 +20,7 @@ import apsw
 import msgpack
 
 from bankrmi.service.table_names import quoted
-from bankrmi.service.tables import KEPT_TABLES, is_own, table_names
+from bankrmi.service.tables import KEPT_TABLES, is_kept, is_own, table_names
 
 __all__ = ["Its", "digests_of_tables", "forget_tables", "keep_tables", "put_tables_back", "tables_are_kept"]
 
@@ -118,11 +118,10 @@ def _drop_everything(database: apsw.Connection, its: Its) -> None:
 
 def forget_tables(database: apsw.Connection) -> None:
     """Drop what was kept: nobody takes it back any more."""
-    kept: list[Any] = database.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE ?", (f"{KEPT_TABLES}%",)
-    ).fetchall()
-    for (name,) in kept:
-        database.execute(f"DROP TABLE {quoted(name)}")
+    tables: list[Any] = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    for (name,) in tables:
+        if is_kept(name):
+            database.execute(f"DROP TABLE {quoted(name)}")
 
 
 def digests_of_tables(database: apsw.Connection, its: Its = _all) -> dict[str, str]:

@@ -35,6 +35,7 @@ __all__ = [
     "Rows",
     "ServiceTables",
     "check_tables",
+    "is_kept",
     "is_own",
     "table_names",
     "tables_of",
@@ -343,7 +344,12 @@ class ServiceTables:
 def is_own(name: str) -> bool:
     """Whether a table, or what is made for one, is ours and not the service's."""
     lower = name.lower()
-    return lower in OWN_TABLES or lower.startswith(KEPT_TABLES)
+    return lower in OWN_TABLES or is_kept(name)
+
+
+def is_kept(name: str) -> bool:
+    """Whether it is a table in which lies what a migration found."""
+    return name.lower().startswith(KEPT_TABLES)
 
 
 def table_names(database: apsw.Connection) -> list[str]:

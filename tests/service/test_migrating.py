@@ -169,6 +169,39 @@ def test_what_it_found_is_kept_until_something_is_decided_after_it(make: Make) -
     assert copy.ask("get", "pear") == 3
 
 
+class Near1(Stock1):
+    """A table of its own has a name that is nearly one of ours: SQL's LIKE takes any character for `_`."""
+
+    def create(self) -> None:
+        super().create()
+        self.db.execute('CREATE TABLE "service-before" (name TEXT PRIMARY KEY NOT NULL)')
+
+    @update
+    def put(self, name: str, count: int) -> int:
+        self.db.execute('INSERT OR IGNORE INTO "service-before" VALUES (?)', (name,))
+        return super().put(name, count)
+
+
+class Near2(Near1):
+    version = 2
+    previous = Near1
+
+    def migrate_1_to_2(self) -> None:
+        """Change nothing."""
+
+
+def test_a_table_of_the_service_with_nearly_such_a_name_stays(tmp_path: Path) -> None:
+    copy = Copy(tmp_path / "bank.db", Near1)
+    copy.call("put", "pear", 1)
+    copy.change(Near2)
+    before = copy.state()
+    copy.migrate(2)
+    assert copy.state() == before
+    copy.call("put", "pear", 1)
+    assert ("service-before", "pear") in copy.state()
+    copy.journal.close()
+
+
 def test_who_cannot_take_a_migration_back_offers_nothing_from_before_it(make: Make) -> None:
     """It is acknowledged, and by an operator's word another history may have begun before it (V7): with that
     it has nothing in common, and gets a copy."""

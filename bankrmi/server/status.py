@@ -141,25 +141,37 @@ def _why_of_another_version(shown: Condition) -> str | None:
         return _has_another_version(shown, f"its state is of version {version_in_words(shown.state_version)}")
     if shown.role is not Role.JOINING or view is None or view.primary not in shown.state_versions:
         return None
+    if shown.is_copying or shown.is_admitted:
+        return None  # The primary knows its own version of now, and that this server can follow.
     there = shown.state_versions[view.primary]
     if code.runs(there):
         return None
+    what = f"{view.primary} leads with a state of version {version_in_words(there)}"
+    if not code.migrates(there):
+        return _has_another_version(shown, what)
     primary = shown.codes[view.primary]
-    if code.migrates(there) and not primary.runs(there):
+    if not primary.runs(there):
         return None  # The primary makes the next version first of all.
-    return _has_another_version(
-        shown, f"{view.primary} leads with a state of version {version_in_words(there)}"
-    )
+    then = f"replace the module there, too, or name the class before as `previous` here (on {shown.server})"
+    if primary.migrates(there):
+        then = f"this server is let in once that is migrated, and {view.primary} says what it waits for"
+    return f"{_code_in_words(shown)}, and {what}: {then}"
 
 
 def _has_another_version(shown: Condition, what: str) -> str:
-    code = shown.code
-    if code.beside or not isinstance(shown.state_version, int):
-        are = f"the classes here are of version {code.in_words}"
+    then = "replace the module, and start this server again"
+    if _has_several(shown):
         then = "name all services below `serves`, replace the modules, and start this server again"
-        return f"{are}, and {what}: {then}"
-    is_ = f"the class here is of version {code.in_words}"
-    return f"{is_}, and {what}: replace the module, and start this server again"
+    return f"{_code_in_words(shown)}, and {what}: {then}"
+
+
+def _code_in_words(shown: Condition) -> str:
+    is_ = "the classes here are" if _has_several(shown) else "the class here is"
+    return f"{is_} of version {shown.code.in_words}"
+
+
+def _has_several(shown: Condition) -> bool:
+    return bool(shown.code.beside) or not isinstance(shown.state_version, int)
 
 
 def migration_shown(

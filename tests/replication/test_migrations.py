@@ -27,6 +27,7 @@ from bankrmi.replication.code_versions import (
 from bankrmi.replication.events import MessageArrived, RequestArrived
 from bankrmi.replication.messages import Checkpoint
 from bankrmi.replication.view import View
+from bankrmi.server.status import why_not_in_sync
 from tests.replication.histories import comes_back, dies
 from tests.replication.scenario import LEDGER, Bank, running
 
@@ -310,6 +311,33 @@ def test_who_cannot_run_the_version_before_waits_for_the_next_one() -> None:
     bank.told()
     goes_by(bank, 40)
     assert any("copy" in line for line in bank.told()), "what was decided before it cannot do again"
+
+
+def test_who_knows_the_next_version_only_says_that_it_waits_for_that_and_then_what_it_does() -> None:
+    """What the primary's version was when they met is no reason to replace a module, when it is another one
+    by now."""
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    bank.withdraw("s1", "a:2", 1)
+    give(bank, "s2", NEW)
+    comes_back(bank, "s2")
+    goes_by(bank, 20)
+    assert why_not_in_sync(bank.replicas["s2"].condition(), None) == (
+        "the class here is of version 2, and s1 leads with a state of version 1: this server is let in once "
+        "that is migrated, and s1 says what it waits for"
+    )
+    shown = replace(bank.replicas["s2"].condition(), codes={"s1": OLD})
+    assert why_not_in_sync(shown, None) == (
+        "the class here is of version 2, and s1 leads with a state of version 1: replace the module there, "
+        "too, or name the class before as `previous` here (on s2)"
+    )
+    migrate(bank)
+    while not any(letter.text.startswith("s2 fetches") for letter in bank.mail):
+        bank.wait(25)
+        bank.tick()
+        bank.mail.pop(0).arrive()
+    assert why_not_in_sync(bank.replicas["s2"].condition(), None) == "waiting for s1 to make a copy"
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,12 @@ def _has_several(shown: Condition) -> bool:
 def migration_shown(
     services: ServedServices, shown: Condition, failures: Mapping[str, FailedMigration]
 ) -> MigrationShown:
-    """Return what there is to say; `failures` are those of services that were not migrated since."""
+    """Return what there is to say; `failures` are those of services that were not migrated since.
+
+    One that this code does not want any more is none: after it, people went back to the code before.
+    """
+    wanted = set(shown.code.steps(shown.state_version))
+    failures = {name: one for name, one in failures.items() if name in wanted}
     left = [one for one in shown.migrations if one[0] not in failures]
     said = [_failed_in_words(services, shown.state_version, failure) for failure in failures.values()]
     said += [_migration_in_words(services, shown.state_version, *one) for one in left[:1]]

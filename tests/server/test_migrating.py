@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bankrmi.replication.code_versions import SeveralVersions, migration_of
+from bankrmi.replication.code_versions import CodeVersions, SeveralVersions, migration_of
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.record import unpacked
 from bankrmi.server.migrating import PAUSED_LIMIT_MS, Migrations
@@ -226,5 +226,21 @@ def test_status_says_what_failed_and_what_the_next_one_waits_for(
     failures: list[FailedMigration], left: tuple[tuple[str, str], ...], said: str | None, is_to_come: bool
 ) -> None:
     services = ServedServices(described(Stock1), {"shelves": described(Shelves1)}, "stock")
-    shown: Any = SimpleNamespace(migrations=left, state_version=SeveralVersions(1, (("shelves", 1),)))
+    newer = CodeVersions(1, 2, 1)
+    code = newer._replace(beside=(("more", CodeVersions()), ("shelves", newer)))
+    held = SeveralVersions(1, (("shelves", 1),))
+    shown: Any = SimpleNamespace(migrations=left, state_version=held, code=code)
     assert migration_shown(services, shown, {one.service: one for one in failures}) == (said, is_to_come)
+
+
+def test_a_migration_that_nobody_wants_any_more_keeps_the_state_from_nothing(tmp_path: Path) -> None:
+    """After one that failed, people have gone back to the code before: that has all that it can have."""
+    old = ServedServices(described(Stock1), {"shelves": described(Shelves1)}, "stock")
+    failures = {
+        "": FailedMigration(7, "KeyError: 'pear'"),
+        "gone": FailedMigration(8, "ValueError: no", "gone"),  # It was taken out of the files, too.
+    }
+    shown: Any = SimpleNamespace(
+        migrations=(), state_version=SeveralVersions(1, (("shelves", 1),)), code=old.code
+    )
+    assert migration_shown(old, shown, failures) == (None, False)

@@ -8,7 +8,7 @@ Rule 3: a request that the journal decides is answered from there, and decided n
 Rule 4: what this server's code does not know it does not decide: that waits for the migration, and its caller
         is told to ask again (S5).
 Rule 5: what makes another version of the state is the last record of its group: it is acknowledged before
-        anything is decided after it (S6).
+        anything is decided after it; and it is decided when every server can follow, and not before (S6).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from bankrmi import protocol_versions
 from bankrmi.errors import BrokenInvariant
 from bankrmi.replication.answers import Answers
-from bankrmi.replication.code_versions import MIGRATIONS
+from bankrmi.replication.code_versions import MIGRATIONS, migration_of, version_of
 from bankrmi.replication.effects import Decided, IsBusy, IsForgotten, IsStale, NotYet, Refusal, Reply
 from bankrmi.replication.events import OutcomeAsked, RequestArrived
 from bankrmi.replication.journal import Journal
@@ -97,10 +97,14 @@ class Groups:
                 step.answer(request.token, IsBusy())
                 room -= OPERATION_BYTES
             elif decided is None:
+                is_migration = request.request[0].startswith(MIGRATIONS)
+                if is_migration and (why := _why_not_migrated(request.request[0], step)):
+                    step.answer(request.token, NotYet(why))
+                    continue
                 record = _decide(request, view, time_us, step)
                 answers.add(record.action_id, request.token, Decided(view.history, record))
                 group.append(record)
-                if record.session.startswith(MIGRATIONS):
+                if is_migration:
                     room = 0
                 elif cost_of_newest is None:
                     continue
@@ -149,6 +153,18 @@ def _why_not_yet(event: RequestArrived | OutcomeAsked, readers: Collection[str],
     if type(event) is not RequestArrived:
         return ""
     return step.links.too_old_for(step.journal.protocol_of(event.operations), readers)
+
+
+def _why_not_migrated(session: str, step: Step) -> str:
+    """S6: return why this migration is not decided now; "" if it may be. Since it was proposed a server may
+    have gone, or come back with older code; to a version that the state has already, any code follows."""
+    migration, code, version = migration_of(session), step.settings.code, step.journal.version
+    if migration is None:
+        return ""
+    service, target = migration
+    if version_of(version, service) >= target:
+        return ""
+    return step.links.why_not_migrated(code, version, step.settings.others, service)
 
 
 def _decide(event: RequestArrived | OutcomeAsked, view: View, time_us: int, step: Step) -> Record:

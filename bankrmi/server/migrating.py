@@ -3,7 +3,8 @@ created, too, that the configuration names and the state has not yet (S8).
 
     every server has the class? ──no──> say who has not (`status`), and look again
              │ yes
-             └─> propose the migration ──> done: the next one, if there is one
+             └─> propose the migration ──> not decided after all: look again
+                                        ├> done: the next one, if there is one
                                         └> it failed: say so; try again with more time, or in another process
 
 Rule 1: nothing is decided here. A migration is a request as any other, and the machine runs it from the
@@ -26,6 +27,7 @@ from bankrmi.replication.code_versions import (
     version_in_words,
     version_of,
 )
+from bankrmi.replication.effects import Decided, Reply
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.replica import Replica
 from bankrmi.service.calls import packed_call
@@ -55,15 +57,23 @@ class MigrationHost(Protocol):
         """Give an event to the rules."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Proposed:
-    """A migration that was given to the rules, in an epoch, with a journal up to `tip`."""
+    """A migration that was given to the rules, in an epoch, with a journal up to `tip`; waits for the answer.
+
+    What came of it is read in the journal (`_learn`); the answer says whether it was decided at all.
+    """
 
     service: str
     target: int
     epoch: int
     tip: int
     limit_ms: float
+    is_refused: bool = False
+
+    def reply(self, reply: Reply) -> None:
+        """Hand over the reply of the rules."""
+        self.is_refused = not isinstance(reply, Decided)
 
 
 class Migrations:
@@ -128,7 +138,7 @@ class Migrations:
                 why=failure.words,
             )
             self._proposed = None
-        elif version >= proposed.target or self._epoch != proposed.epoch:
+        elif proposed.is_refused or version >= proposed.target or self._epoch != proposed.epoch:
             self._proposed = None
 
     def _propose_next(self, machine: ServiceMachine, services: Iterable[str]) -> bool:
@@ -149,10 +159,10 @@ class Migrations:
     def _propose(self, machine: ServiceMachine, service: str, target: int, limit_ms: float) -> None:
         machine.migration_limit_ms = limit_ms
         tip = self._host.journal.tip.action_id
-        self._proposed = _Proposed(service, target, self._epoch, tip, limit_ms)
+        self._proposed = proposed = _Proposed(service, target, self._epoch, tip, limit_ms)
         call = packed_call(_method_of(service, machine.version_of(service), target), [], {})
         request = migration_session(target, service), tip + 1
-        self._host.take(RequestArrived(None, request, call, 1, None, MIGRATIONS))
+        self._host.take(RequestArrived(proposed, request, call, 1, None, MIGRATIONS))
 
     @property
     def _epoch(self) -> int:

@@ -15,6 +15,7 @@ from bankrmi.bank.operations import LARGEST, Deposit, Withdraw
 from bankrmi.bank.outcomes import is_done
 from bankrmi.replication.cause import CauseKind
 from bankrmi.replication.code_versions import (
+    VERSION_1,
     CodeVersions,
     DoneMigration,
     StateVersion,
@@ -81,7 +82,15 @@ def pair(s1: CodeVersions, s2: CodeVersions) -> Bank:
 def migrate(bank: Bank, name: str = "s1", *, fails: bool = False, target: int = 2, service: str = "") -> None:
     request = migration_session(target, service), bank.journals[name].tip.action_id + 1
     operation = Withdraw(1, LARGEST) if fails else Deposit(1, 1)
-    bank.take(name, RequestArrived.of(None, request, [form_of(operation)]))
+    bank.take(name, RequestArrived.of("migration", request, [form_of(operation)]))
+
+
+def migrate_unseen(bank: Bank, *, fails: bool = False) -> None:
+    """It is decided while every server can follow, and s2 crashes before it has that."""
+    migrate(bank, fails=fails)
+    bank.drop("s1 -> s2")
+    dies(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
 
 
 def give(bank: Bank, name: str, code: CodeVersions) -> None:
@@ -158,6 +167,28 @@ def test_nothing_is_decided_after_it_before_it_is_acknowledged() -> None:
     bank.deliver_all()
     assert bank.journals["s1"].tip.action_id == bank.journals["s2"].tip.action_id == 4
     assert versions(bank) == [2, 2]
+
+
+def test_one_that_waits_is_not_decided_when_a_server_cannot_follow_by_then() -> None:
+    """It was proposed while all had the class. What was on its way then is acknowledged by a process that has
+    the code before: that stays in sync, and whoever proposed it is told why."""
+    bank = pair(BOTH, BOTH)
+    bank.withdraw("s1", "a:2", 1)  # On its way.
+    migrate(bank)
+    bank.drop("s1 -> s2")
+    bank.cut("s1", "s2")
+    bank.drop("s1 looks")
+    bank.crash("s2")
+    give(bank, "s2", OLD)
+    bank.start("s2")
+    bank.link("s1", "s2")
+    bank.told()
+    goes_by(bank)
+    assert view_of(bank).in_sync == {"s1", "s2"}
+    assert versions(bank) == [1, 1]
+    assert bank.tips()["s1"] == bank.tips()["s2"] == (2, view_of(bank).epoch)
+    said = "s2 has version 1: replace the module there, and start it again"
+    assert any(f"s1 answers migration: not yet, {said}" in line for line in bank.told())
 
 
 def test_a_retry_across_it_is_told_what_came_of_it_whatever_it_looks_like_now() -> None:
@@ -280,10 +311,17 @@ def test_the_lead_is_given_to_nobody_with_older_code() -> None:
 @pytest.mark.parametrize("comes_back_with", [BOTH, OLD])
 def test_one_that_was_not_acknowledged_is_taken_back_if_another_leads(comes_back_with: CodeVersions) -> None:
     """A member came back with older code in the moment in which it was decided: it does not take it."""
-    bank = pair(BOTH, OLD)
+    bank = pair(BOTH, BOTH)
     migrate(bank)
+    bank.drop("s1 -> s2")
+    bank.crash("s2")
+    bank.cut_off("s1", "s2")
+    give(bank, "s2", OLD)
+    bank.start("s2")
+    bank.link("s1", "s2")
     assert versions(bank) == [2, 1]
-    bank.deliver("s1 -> s2")
+    while any(letter.text.startswith("s1 -> s2") for letter in bank.mail):
+        bank.deliver("s1 -> s2")
     assert versions(bank) == [2, 1], "it takes nothing that it does not know"
     bank.drop()
     dies(bank, "s1")
@@ -351,12 +389,7 @@ def test_who_runs_both_versions_and_cannot_migrate_gets_a_copy(code: CodeVersion
     """It was there when the migration was decided, crashed before it had that, and came back with a module
     from which somebody has removed what was done: of what it is sent it could take nothing, for ever."""
     bank = pair(BOTH, BOTH)
-    dies(bank, "s2")
-    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
-    bank.withdraw("s1", "a:2", 1)
-    bank.deliver_all()
-    migrate(bank)
-    bank.deliver_all()
+    migrate_unseen(bank)
     give(bank, "s2", code)
     comes_back(bank, "s2")
     bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
@@ -366,17 +399,25 @@ def test_who_runs_both_versions_and_cannot_migrate_gets_a_copy(code: CodeVersion
 
 def test_who_knows_a_service_in_a_later_version_than_it_was_created_in_gets_a_copy() -> None:
     """What precedes is a call of what was there before, which it knows."""
-    both = ALONE._replace(beside=(("orders", CodeVersions(1, 2, 1)),))
-    bank = pair(both, both)
+    first, both, later = (
+        VERSION_1._replace(beside=(("orders", CodeVersions(*known)),))
+        for known in ((1, 1, 1), (1, 2, 1), (2, 2, 1))
+    )
+    bank = pair(first, first)
+    bank.withdraw("s1", "a:2", 1)  # On its way: what comes meanwhile is the next group.
+    bank.withdraw("s1", "b:1", 1)
+    migrate(bank, target=1, service="orders")
+    bank.deliver("s1 -> s2", "s2 -> s1")
+    bank.drop("s1 -> s2")
     dies(bank, "s2")
     bank.settle(lambda: view_of(bank).in_sync == {"s1"})
-    bank.withdraw("s1", "a:2", 1)
-    bank.deliver_all()
-    for target in (1, 2):
-        migrate(bank, target=target, service="orders")
-        bank.deliver_all()
-    give(bank, "s2", ALONE._replace(beside=(("orders", CodeVersions(2, 2, 1)),)))
+    dies(bank, "s1")
+    give(bank, "s1", both)
+    give(bank, "s2", later)
+    comes_back(bank, "s1")
+    bank.settle(lambda: bank.replicas["s1"].primary is not None)
     comes_back(bank, "s2")
+    migrate(bank, target=2, service="orders")
     bank.settle(lambda: view_of(bank).in_sync == {"s1", "s2"})
     assert versions(bank) == [of(1, orders=2)] * 2
     assert any("copy" in line for line in bank.told())
@@ -384,10 +425,7 @@ def test_who_knows_a_service_in_a_later_version_than_it_was_created_in_gets_a_co
 
 def test_who_can_do_again_what_was_decided_meanwhile_gets_that_and_no_copy() -> None:
     bank = pair(BOTH, BOTH)
-    dies(bank, "s2")
-    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
-    migrate(bank)
-    bank.deliver_all()
+    migrate_unseen(bank)
     bank.withdraw("s1", "a:2", 1)
     bank.deliver_all()
     give(bank, "s2", NEW)  # It knows version 1 no more, and nothing was called of that.
@@ -527,10 +565,7 @@ def test_what_is_no_service_is_not_believed(beside: object) -> None:
 
 def test_who_goes_back_to_the_code_before_after_one_that_failed_follows() -> None:
     bank = pair(BOTH, BOTH)
-    dies(bank, "s2")
-    goes_by(bank, 5)
-    migrate(bank, fails=True)
-    bank.deliver_all()
+    migrate_unseen(bank, fails=True)
     bank.withdraw("s1", "a:2", 1)
     bank.deliver_all()
     give(bank, "s2", OLD)
@@ -544,10 +579,7 @@ def test_a_migration_that_failed_has_made_nothing_that_newer_code_could_go_on_fr
     """In one message with what came after it: a primary that knows both may send that before its view
     changes, and code that knows version 2 alone cannot do it."""
     bank = pair(BOTH, BOTH)
-    dies(bank, "s2")
-    goes_by(bank, 5)
-    migrate(bank, fails=True)
-    bank.deliver_all()
+    migrate_unseen(bank, fails=True)
     bank.withdraw("s1", "a:2", 1)
     bank.deliver_all()
     give(bank, "s2", NEW)

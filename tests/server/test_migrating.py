@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bankrmi.replication.code_versions import CodeVersions, SeveralVersions, migration_of
+from bankrmi.replication.effects import IsBusy, NotLeading, NotYet, Reply
 from bankrmi.replication.events import Event, RequestArrived
 from bankrmi.replication.record import unpacked
 from bankrmi.server.migrating import PAUSED_LIMIT_MS, Migrations
@@ -32,6 +33,7 @@ class Host:
     others: tuple[tuple[str, str], ...] = ()
     view: Any = field(default_factory=lambda: SimpleNamespace(epoch=1, paused=None))
     loses: bool = False
+    refuses: Reply | None = None
     has_ms: float = 60_000
     taken: list[str] = field(default_factory=list)
     limits_ms: list[float] = field(default_factory=list)
@@ -50,10 +52,11 @@ class Host:
 
     def take(self, event: Event) -> None:
         assert isinstance(event, RequestArrived)
-        assert event.token is None
         self.taken.append(called(unpacked(event.operations)[0]).method)
         self.limits_ms.append(self.copy.machine.migration_limit_ms)
-        if not self.loses:
+        if self.refuses is not None:
+            event.token.reply(self.refuses)
+        elif not self.loses:
             migration = migration_of(event.request[0])
             assert migration is not None
             service, target = migration
@@ -147,6 +150,20 @@ def test_what_was_lost_with_the_lead_is_proposed_again(copy: Copy) -> None:
     host.why, host.view = "", SimpleNamespace(epoch=5, paused=None)
     migrations.tick()
     assert len(host.taken) == 2
+
+
+@pytest.mark.parametrize("reply", [IsBusy(), NotYet("s2 has version 1"), NotLeading(None, True)])
+def test_what_the_rules_do_not_decide_is_proposed_again(copy: Copy, reply: Reply) -> None:
+    """There was no room for it, or a server could not follow when it was its turn: in the same view."""
+    host, migrations, _ = serving(copy, Stock2, refuses=reply)
+    for tries in range(1, 4):
+        migrations.tick()
+        assert len(host.taken) == tries
+    host.refuses = None
+    for _ in range(3):
+        migrations.tick()
+    assert copy.journal.version == 2
+    assert len(host.taken) == 4
 
 
 # -- several services --------------------------------------------------------------------------------------

@@ -281,20 +281,21 @@ def _versions(facts: Facts) -> Iterator[DoctorFinding]:
 def _class_versions(facts: Facts) -> Iterator[DoctorFinding]:
     """Of a class that is served: which version each server has, and what keeps the state from the newest."""
     reachable = {one["server"]: one for one in facts.status["servers"] if one["reachable"]}
-    by_version: dict[int, list[str]] = defaultdict(list)
+    by_service: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, one in reachable.items():
-        if type(one.get("class_version")) is int:
-            by_version[one["class_version"]].append(name)
-    if len(by_version) > 1:
-        spread = ", ".join(
-            f"{version} on {', '.join(names)}" for version, names in sorted(by_version.items())
-        )
-        yield to_do(
-            "class-version",
-            "all servers",
-            f"the class that is served is of version {spread}",
-            "replace the module where it is older, and start that server again, one after the other",
-        )
+        for what, version in _served_versions(one):
+            by_service[what][version].append(name)
+    for what, by_version in sorted(by_service.items()):
+        if len(by_version) > 1:
+            spread = ", ".join(
+                f"{version} on {', '.join(names)}" for version, names in sorted(by_version.items())
+            )
+            yield to_do(
+                "class-version",
+                "all servers",
+                f"{what} is of version {spread}",
+                "replace the module where it is older, and start that server again, one after the other",
+            )
     for name, one in reachable.items():
         if one.get("migration"):
             yield to_do(
@@ -305,6 +306,17 @@ def _class_versions(facts: Facts) -> Iterator[DoctorFinding]:
                 "and start them again, one "
                 "after the other; else do what it waits for",
             )
+
+
+def _served_versions(server: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield what one server serves, in words, and in which version its code has that."""
+    services = server.get("services")
+    if not isinstance(services, Mapping) or len(services) < 2:
+        services = {"": server}
+    for name, told in services.items():
+        if isinstance(told, Mapping) and type(told.get("class_version")) is int:
+            what = f"the class that is served as {foreign(name, 64)}" if name else "the class that is served"
+            yield what, told["class_version"]
 
 
 def _places(facts: Facts) -> Iterator[DoctorFinding]:

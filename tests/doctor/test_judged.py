@@ -267,6 +267,34 @@ def test_a_server_that_is_not_in_sync(facts: Facts) -> None:
     assert "catching up with s1" in says
 
 
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"s1": {"class_version": 1}, "s2": {"class_version": 2}}, "the class that is served is of version"),
+        (
+            {
+                name: {
+                    "class_version": 3,
+                    "services": {"stock": {"class_version": 3}, "orders": {"class_version": orders}},
+                }
+                for name, orders in (("s1", 1), ("s2", 2))
+            },
+            "the class that is served as orders is of version",
+        ),
+    ],
+)
+def test_a_class_that_is_not_of_one_version(facts: Facts, told: dict[str, Any], says: str) -> None:
+    for one in facts.status["servers"]:
+        one.update(told[one["server"]])
+    assert the_finding(facts) == ("class-version", "to do", "all servers", f"{says} 1 on s1, 2 on s2")
+
+
+@pytest.mark.parametrize("services", [7, [], {"a": 1, "b": None}, {"a": {"class_version": "1"}, "b": {}}])
+def test_what_a_server_says_of_its_services_and_is_nothing_of_the_kind(facts: Facts, services: Any) -> None:
+    facts.status["servers"][0]["services"] = services
+    assert judge(facts) == []
+
+
 def test_a_server_that_is_refused_for_its_settings_is_one_finding(facts: Facts) -> None:
     """That it is not heard, not in sync and has no name follows from that."""
     settings = dict(facts.told["s2"].settings) | {"service": "loans"}

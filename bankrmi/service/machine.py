@@ -356,10 +356,12 @@ class ServiceMachine:
 
         def work(migration: Callable[[], None]) -> dict[str, str]:
             keep_tables(database, its_own)
-            own = _own_names(database)
+            others = _names_of_others(database, its_own)
             migration()
-            if _own_names(database) != own:
-                raise PermissionError("a migration makes no tables with names that are bankrmi's own")
+            if _names_of_others(database, its_own) != others:
+                raise PermissionError(
+                    "a migration makes no tables with names that are bankrmi's own, or another service's"
+                )
             if database.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1").get:
                 raise ValueError("rows are left that refer to rows which are not there (FOREIGN KEY)")
             check_tables(database, self._services.called(service))
@@ -502,5 +504,7 @@ def _exported(database: apsw.Connection) -> Iterator[tuple[Any, ...]]:
             yield name, *row
 
 
-def _own_names(database: apsw.Connection) -> set[str]:
-    return {name for (name,) in database.execute("SELECT name FROM sqlite_schema") if is_own(name)}
+def _names_of_others(database: apsw.Connection, its_own: Callable[[str], bool]) -> set[str]:
+    """Return what there is that is not of the service that is migrated."""
+    names = database.execute("SELECT name FROM sqlite_schema")
+    return {name for (name,) in names if is_own(name) or not (name.startswith("sqlite_") or its_own(name))}

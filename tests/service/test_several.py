@@ -384,6 +384,27 @@ def test_that_it_came_can_be_taken_back(make: Make) -> None:
     assert copy.call("audit.note", "x") == 1
 
 
+def test_a_migration_gives_nothing_a_name_that_is_another_services(make: Make) -> None:
+    """It would be the other one's from then on, and stay when the migration is taken back."""
+
+    class Stock2(Stock):
+        version = 2
+        previous = Stock
+
+        def migrate_1_to_2(self) -> None:
+            self.db.execute("CREATE TABLE old (number INTEGER PRIMARY KEY)")
+            self.db.execute('ALTER TABLE old RENAME TO "orders.old"')
+
+    copy = make("first")
+    copy.change(served(Stock2, orders=Orders, audit=Audit))
+    before = copy.state()
+    copy.migrate(2)
+    assert (
+        "PermissionError: a migration makes no tables with names that are" in copy.machine.failures[""].words
+    )
+    assert copy.state() == before
+
+
 def test_one_service_is_migrated_and_the_others_stay(make: Make) -> None:
     class Orders2(Orders):
         version = 2
@@ -395,6 +416,7 @@ def test_one_service_is_migrated_and_the_others_stay(make: Make) -> None:
 
         def migrate_1_to_2(self) -> None:
             self.db.execute("ALTER TABLE item ADD COLUMN cents INTEGER NOT NULL DEFAULT 0")
+            self.db.execute("CREATE TABLE code (item TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE)")
 
         @query
         def cents(self) -> int:

@@ -1,7 +1,8 @@
 """What a server says of itself: plain values for people and for `bankrmi status`.
 
 Rule 1: `why` is a sentence for whoever waits for this server: what it waits for itself, while it is neither
-primary nor standby; of a primary, whom it cannot take along.
+primary nor standby; of a primary, whom it cannot take along, and that it answers nothing before its
+state is migrated.
 Rule 2: `connected` are those that answer: a connection to a machine that is cut off stands for seconds yet.
 """
 
@@ -137,8 +138,11 @@ def why_not_in_sync(shown: Condition, fetched: Fetched | None) -> str | None:
 def _why_of_another_version(shown: Condition) -> str | None:
     """S5: this server's code does not know the version of the state, here or at the primary."""
     code, view = shown.code, shown.view
+    held = f"its state is of version {version_in_words(shown.state_version)}"
     if not code.may_lead(shown.state_version):
-        return _has_another_version(shown, f"its state is of version {version_in_words(shown.state_version)}")
+        return _has_another_version(shown, held)
+    if shown.role is Role.PRIMARY and not code.runs(shown.state_version):
+        return f"{_code_in_words(shown)}, and {held}: nothing is answered before that is migrated"
     if shown.role is not Role.JOINING or view is None or view.primary not in shown.state_versions:
         return None
     if shown.is_copying or shown.is_admitted:

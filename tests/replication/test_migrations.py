@@ -221,6 +221,10 @@ def test_who_has_to_migrate_first_decides_and_answers_nothing_else() -> None:
         )
     )
     name = view_of(bank).primary
+    assert why_not_in_sync(bank.replicas[name].condition(), None) == (
+        "the class here is of version 2, and its state is of version 1: nothing is answered before that is "
+        "migrated"
+    )
     bank.told()
     before = bank.journals[name].tip
     bank.withdraw(name, "b:1", 1)
@@ -235,6 +239,7 @@ def test_who_has_to_migrate_first_decides_and_answers_nothing_else() -> None:
     bank.deliver_all()
     assert not any("busy" in line for line in bank.told())
     assert versions(bank) == [2, 2]
+    assert why_not_in_sync(bank.replicas[name].condition(), None) is None
 
 
 # -- who does not know the version -----------------------------------------------------------------------

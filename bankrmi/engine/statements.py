@@ -13,7 +13,7 @@ import psycopg
 
 from bankrmi.bank.forms import TRANSFER, accounts_of, described
 from bankrmi.bank.statements import NO_DIGEST, StatementPage
-from bankrmi.engine.deciding import BankState
+from bankrmi.engine.deciding import BANK_COLUMNS, BankState
 from bankrmi.engine.tables import BEGIN_READING, COMMIT, Statements
 from bankrmi.errors import OperationFailed
 from bankrmi.replication.record import DONE, told, unpacked
@@ -46,20 +46,21 @@ async def read_statement(
         raise OperationFailed(
             "there is no bank in the database any more: its one row in the table `bank` is gone"
         )
-    base, horizon_ms, retired_for, balance, newest, begins_after, swept, oldest = row
+    bank = BankState._make(row[:BANK_COLUMNS])
+    balance, newest, begins_after, swept, oldest = row[BANK_COLUMNS:]
     taken = _within_bounds(entries)
     wanted = [*dict.fromkeys((one.session, one.sequence) for one in taken)]
     found = await connection.execute(statements.requests, (_column(wanted, 0), _column(wanted, 1)))
     requests = {(one[0], one[1]): one[2:] for one in await found.fetchall()}
     await connection.execute(COMMIT)
-    newest = base if newest is None else max(newest, base)
+    newest = bank.base if newest is None else max(newest, bank.base)
     if swept:
         begins_after = max(begins_after, newest if oldest is None else oldest - 1)
     is_all = len(taken) == len(entries) < limit
     through = max(newest, since) if is_all else taken[-1].action_id
     words = [one for entry in taken if (one := _in_words(entry, account, requests)) is not None]
     page = StatementPage(words, through, begins_after, balance)
-    return BankState(base, horizon_ms, retired_for), newest, page
+    return bank, newest, page
 
 
 def _column(rows: Sequence[tuple[Any, ...]], place: int) -> list[Any]:

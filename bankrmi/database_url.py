@@ -33,6 +33,8 @@ def checked_database_url(url: str) -> str:
         raise ValueError("engine is not the URL of a PostgreSQL: write postgresql://user@host:5432/database")
     if not parts.path.strip("/"):
         raise ValueError("engine names no database: write postgresql://user@host:5432/database")
+    if parts.netloc.count("@") > 1:  # Libpq takes what is behind the first one for hosts, and tells them.
+        raise ValueError("engine has an @ in its user or password: write %40 there")
     if not 1 <= len(hosts) <= _HOSTS_AT_MOST or not all(host for host, _ in hosts):
         raise ValueError(f"engine must name 1 to {_HOSTS_AT_MOST} hosts, with a comma between them")
     if any(not port.isdecimal() or not 0 < int(port) < 65536 for _, port in hosts):

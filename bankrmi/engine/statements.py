@@ -2,11 +2,14 @@
 
 Rule 1: all of an answer is of one snapshot; it costs so many rows, and so many bytes of requests, at most.
 Rule 2: whoever asks for an account's entries is told what that account had (see `bank.statements`).
+Rule 3: entries are not forgotten in their order (see `sweeping`). Of those that count on from `base` each
+        has the id after the one before; so where one is gone, what came before it is not told either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import psycopg
@@ -54,13 +57,23 @@ async def read_statement(
     requests = {(one[0], one[1]): one[2:] for one in await found.fetchall()}
     await connection.execute(COMMIT)
     newest = bank.base if newest is None else max(newest, bank.base)
-    if swept:
-        begins_after = max(begins_after, newest if oldest is None else oldest - 1)
     is_all = len(taken) == len(entries) < limit
     through = max(newest, since) if is_all else taken[-1].action_id
+    if swept:
+        begins_after = max(begins_after, newest if oldest is None else oldest - 1)
+        ids = [one.action_id for one in taken]
+        known = max(since, begins_after, bank.base)
+        begins_after = max(begins_after, _last_gap([known, *ids, through + 1]))
+        taken = [one for one in taken if one.action_id > begins_after]
     words = [one for entry in taken if (one := _in_words(entry, account, requests)) is not None]
     page = StatementPage(words, through, begins_after, balance)
     return bank, newest, page
+
+
+def _last_gap(ids: Sequence[int]) -> int:
+    """Return up to where the last ones are missing; 0 if none is. What is not above the first is not asked."""
+    gaps = [after - 1 for before, after in pairwise(ids) if after > max(before, ids[0]) + 1]
+    return max(gaps, default=0)
 
 
 def _column(rows: Sequence[tuple[Any, ...]], place: int) -> list[Any]:

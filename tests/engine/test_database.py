@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from bankrmi.bank.forms import DEPOSIT
+from bankrmi.engine import sweeping
 from bankrmi.engine.database import EngineDatabase
 from bankrmi.engine.deciding import Decisions, WantedRequest
 from bankrmi.engine.moving import MovingDatabase
@@ -191,6 +192,49 @@ def test_of_a_session_no_request_is_forgotten_before_an_older_one(database: Post
         await bank.close()
 
     asyncio.run(asked())
+
+
+def test_a_statement_says_so_if_an_entry_in_its_middle_is_forgotten_already(
+    database: PostgreSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is old is forgotten in the order of sessions, a few rows at a time, and not in that of entries."""
+    monkeypatch.setattr(sweeping, "_ROWS", 1)
+
+    async def asked() -> None:
+        bank = await opened(database.url)
+        for request in ("z:1", "a:1", "b:1", "c:1"):
+            await decided(bank, request)
+        database.ask(
+            "UPDATE bankrmi_account.request SET decided_at = now() - interval '3 days' WHERE session IN ('z', 'a')"
+        )
+        sweep = Sweep(keep_days=1, session_days=2)
+        listed: list[tuple[int, list[int]]] = []
+        for _ in range(4):
+            found = await bank.statement(1, 0, 10, still_wanted())
+            assert found is not None
+            listed.append((found[2].begins_after, [one["action_id"] for one in found[2].entries]))
+            await bank.sweep(sweep)
+        assert listed == [(0, [1, 2, 3, 4]), (2, [3, 4]), (2, [3, 4]), (2, [3, 4])]
+        database.ask("DELETE FROM bankrmi_account.entry WHERE action_id = 4")
+        found = await bank.statement(1, 0, 10, still_wanted())
+        assert found is not None
+        assert (found[2].begins_after, found[2].through, found[2].entries) == (4, 4, [])
+        await bank.close()
+
+    asyncio.run(asked())
+
+
+def test_a_ledger_that_is_not_the_one_of_the_bank_is_told_and_changes_nothing(
+    database: PostgreSql, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def asked() -> str:
+        for ledger in (LEDGER, LEDGER, {1: 7}):
+            assert "another ledger" not in capsys.readouterr().out
+            bank = await opened(database.url, ledger)
+            await bank.close()
+        return capsys.readouterr().out
+
+    assert "the bank in the database was opened with another ledger" in asyncio.run(asked())
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ Rule 3: to retire is to write the row that every transaction of every server rea
 Rule 4: a try that was interrupted is gone on from, or begun again; what it brought is there whole or not at
         all.
 Rule 5: whoever looks after the database and ends what takes long there, or stands still, does not end a step.
-Assumption: no commit is given up half way; of one that was, no step goes on. A first commit of one's own (`look`) waits for what came before
-        it.
+Assumption: no commit is given up half way; from one that was, no step goes on. A first commit of one's own
+        (`look`) waits for what came before it.
 """
 
 from __future__ import annotations

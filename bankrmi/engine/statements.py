@@ -71,7 +71,7 @@ async def read_statement(
 
 
 def _last_gap(ids: Sequence[int]) -> int:
-    """Return up to where the last ones are missing; 0 if none is. What is not above the first is not asked."""
+    """Return up to where the last ones are missing, of those above the first; 0 if none is."""
     gaps = [after - 1 for before, after in pairwise(ids) if after > max(before, ids[0]) + 1]
     return max(gaps, default=0)
 

@@ -185,5 +185,5 @@ class Statements:
         )
 
     def made(self, text: str) -> sql.Composed:
-        """Return a statement; in it `{schema}` is that of the service, and `{state}` are the bank's columns."""
+        """Return a statement; in it `{schema}` is the service's, and `{state}` are columns of `bank`."""
         return sql.SQL(text).format(schema=sql.Identifier(self.schema), state=_STATE)

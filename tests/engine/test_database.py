@@ -205,7 +205,8 @@ def test_a_statement_says_so_if_an_entry_in_its_middle_is_forgotten_already(
         for request in ("z:1", "a:1", "b:1", "c:1"):
             await decided(bank, request)
         database.ask(
-            "UPDATE bankrmi_account.request SET decided_at = now() - interval '3 days' WHERE session IN ('z', 'a')"
+            "UPDATE bankrmi_account.request SET decided_at = now() - interval '3 days'"
+            " WHERE session IN ('z', 'a')"
         )
         sweep = Sweep(keep_days=1, session_days=2)
         listed: list[tuple[int, list[int]]] = []

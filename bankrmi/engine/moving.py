@@ -109,8 +109,8 @@ class MovingDatabase:
     def __init__(self, url: str, service: str) -> None:
         self._url = url
         self.in_words = database_in_words(url)
-        self.schema = f"bankrmi_{service}"
         self._statements = Statements(service)
+        self.schema = self._statements.schema
         self._connection: psycopg.Connection[Any]
         self._cut_short = False
 

@@ -15,9 +15,11 @@ Rule 4: whoever decides or reads looks in the same snapshot whether the bank is 
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from psycopg import sql
 
-__all__ = ["BEGIN", "BEGIN_READING", "BEGIN_READING_ALL", "COMMIT", "ROLLBACK", "Statements"]
+__all__ = ["BEGIN", "BEGIN_READING", "BEGIN_READING_ALL", "COMMIT", "ROLLBACK", "Statements", "schema_of"]
 
 BEGIN = sql.SQL("BEGIN ISOLATION LEVEL SERIALIZABLE")
 BEGIN_READING = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -78,11 +80,25 @@ _STATE = sql.SQL("b.base, b.horizon_ms, b.retired_for, b.history, b.arriving")
 """What is looked at in each transaction (see `deciding.BankState`)."""
 
 
+_LONGEST_NAME = 63
+"""PostgreSQL cuts off what is longer, and says nothing of it: two services would be one."""
+_TOLD_APART_BYTES = 8
+
+
+def schema_of(service: str) -> str:
+    """Return the name of a service's schema: its own, or, if that is too long, with a hash at the end."""
+    schema = f"bankrmi_{service}"
+    if len(schema) <= _LONGEST_NAME:
+        return schema
+    ending = "_" + blake2b(service.encode(), digest_size=_TOLD_APART_BYTES).hexdigest()
+    return schema[: _LONGEST_NAME - len(ending)] + ending
+
+
 class Statements:
     """The statements for one service."""
 
     def __init__(self, service: str) -> None:
-        self.schema = f"bankrmi_{service}"
+        self.schema = schema_of(service)
         made = self.made
         self.make = [made(statement) for statement in _MAKE.split(";") if statement.strip()]
         self.empty = [

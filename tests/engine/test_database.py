@@ -15,8 +15,9 @@ from bankrmi.bank.forms import DEPOSIT
 from bankrmi.engine import sweeping
 from bankrmi.engine.database import EngineDatabase
 from bankrmi.engine.deciding import Decisions, WantedRequest
-from bankrmi.engine.moving import MovingDatabase
+from bankrmi.engine.moving import MovingDatabase, drop_schema
 from bankrmi.engine.sweeping import Sweep
+from bankrmi.engine.tables import Statements
 from bankrmi.errors import ConfigurationError, OperationFailed
 from bankrmi.replication.effects import IsStale
 from bankrmi.replication.record import Position, packed
@@ -223,6 +224,30 @@ def test_a_statement_says_so_if_an_entry_in_its_middle_is_forgotten_already(
         await bank.close()
 
     asyncio.run(asked())
+
+
+def test_two_services_whose_names_begin_alike_are_two_banks_in_one_database(database: PostgreSql) -> None:
+    """PostgreSQL cuts the names of schemas off after 63 characters, and says nothing of it."""
+    services = ["s" * 63 + last for last in "ab"]
+    assert Statements("account").schema == "bankrmi_account"
+
+    async def asked() -> None:
+        for number, service in enumerate(services):
+            bank = EngineDatabase(database.url, service, try_s=10)
+            await bank.open({1: number})
+            found = await bank.balances([1], still_wanted())
+            assert found is not None
+            assert found[1][1].balance == number
+            await bank.close()
+
+    try:
+        asyncio.run(asked())
+        with MovingDatabase(database.url, services[0]) as moving:
+            assert moving.schema == Statements(services[0]).schema
+            assert moving.look() is not None
+    finally:
+        for service in services:
+            drop_schema(database.url, service)
 
 
 def test_a_ledger_that_is_not_the_one_of_the_bank_is_told_and_changes_nothing(

@@ -49,7 +49,7 @@ from bankrmi.engine.deciding import (
 )
 from bankrmi.engine.deciding import accounts_of as accounts_of_group
 from bankrmi.engine.records import EngineRecord
-from bankrmi.engine.settings import SETTINGS, first_line, gave_up_waiting, lets_nobody_in
+from bankrmi.engine.settings import SETTINGS, first_line, gave_up_waiting, lets_nobody_in, not_a_url
 from bankrmi.engine.statements import read_statement
 from bankrmi.engine.sweeping import Sweep
 from bankrmi.engine.tables import BEGIN, COMMIT, ROLLBACK, Statements
@@ -367,6 +367,8 @@ class EngineDatabase:
     async def _connected(self) -> Connection:
         try:
             new = await psycopg.AsyncConnection.connect(self._url, **SETTINGS)
+        except psycopg.ProgrammingError:
+            raise ConfigurationError(not_a_url(self._in_words)) from None
         except psycopg.OperationalError as error:
             why = lets_nobody_in(error)
             if why is not None and not self.history:  # Later on it may pass.

@@ -30,7 +30,7 @@ from bankrmi.bank.accounts import fingerprint
 from bankrmi.bank.forms import TRANSFER, accounts_of
 from bankrmi.bank.outcomes import balances_after
 from bankrmi.database_url import database_in_words
-from bankrmi.engine.settings import SETTINGS, first_line, gave_up_waiting, lets_nobody_in
+from bankrmi.engine.settings import SETTINGS, first_line, gave_up_waiting, lets_nobody_in, not_a_url
 from bankrmi.engine.tables import BEGIN, BEGIN_READING_ALL, COMMIT, ROLLBACK, Statements
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed, Unreached
 from bankrmi.replication.record import Position, Record, one_by_one
@@ -131,6 +131,8 @@ class MovingDatabase:
         try:
             self._connection = psycopg.connect(self._url, **SETTINGS)
             self._connection.add_notice_handler(self._noticed)
+        except psycopg.ProgrammingError:
+            raise ConfigurationError(not_a_url(self.in_words)) from None
         except psycopg.OperationalError as error:
             if lets_nobody_in(error):
                 raise ConfigurationError(

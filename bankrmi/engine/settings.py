@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.errors import Diagnostic
 
-__all__ = ["CONNECT_S", "SETTINGS", "first_line", "gave_up_waiting", "lets_nobody_in"]
+__all__ = ["CONNECT_S", "SETTINGS", "first_line", "gave_up_waiting", "lets_nobody_in", "not_a_url"]
 
 CONNECT_S = 3
 
@@ -25,7 +25,10 @@ SETTINGS: dict[str, Any] = {
     "target_session_attrs": "read-write",
 }
 
-_NOT_LET_IN = re.compile(r'(?:role|database) ".*" does not exist|authentication failed|no pg_hba\.conf entry')
+_NOT_LET_IN = re.compile(
+    r'(?:role|database) ".*" does not exist|authentication failed|no pg_hba\.conf entry'
+    r"|invalid \w+ value"
+)
 """Whoever is not let in is told by these words alone: libpq gives no code for them."""
 
 
@@ -45,6 +48,17 @@ def gave_up_waiting(notice: Diagnostic) -> bool:
     in the database's language.
     """
     return notice.source_function == "SyncRepWaitForLSN"
+
+
+def not_a_url(in_words: str) -> str:
+    """Return what is said of a URL that libpq does not take.
+
+    Not in its own words: a password may be among them.
+    """
+    return (
+        f"the URL of the database {in_words} is not one that PostgreSQL's library takes: look at what is "
+        "behind the question mark"
+    )
 
 
 def first_line(error: Exception) -> str:

@@ -250,6 +250,22 @@ def test_two_services_whose_names_begin_alike_are_two_banks_in_one_database(data
             drop_schema(database.url, service)
 
 
+@pytest.mark.parametrize("option", ["nonsense=1", "password=secret=secret", "sslmode=nonsense"])
+def test_a_url_that_the_library_does_not_take_is_told_without_its_words(
+    database: PostgreSql, option: str
+) -> None:
+    url = f"{database.url}?{option}"
+    with pytest.raises(ConfigurationError, match=r"is not one that|does not let us in") as refused:
+        asyncio.run(asyncio.wait_for(opened(url), 20))
+    assert "secret" not in str(refused.value)
+    with (
+        pytest.raises(ConfigurationError, match=r"is not one that|does not let us in") as refused,
+        MovingDatabase(url, "account"),
+    ):
+        pass
+    assert "secret" not in str(refused.value)
+
+
 def test_a_ledger_that_is_not_the_one_of_the_bank_is_told_and_changes_nothing(
     database: PostgreSql, capsys: pytest.CaptureFixture[str]
 ) -> None:

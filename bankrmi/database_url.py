@@ -9,12 +9,14 @@ Source: PostgreSQL 15, 34.1.1.2 (connection URIs) and 34.19.1 (what each `sslmod
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 __all__ = ["checked_database_url", "database_in_words", "reached_without_proof"]
 
 _SCHEMES = frozenset({"postgresql", "postgres"})
 _LONGEST = 2000
+_NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _VERIFYING = frozenset({"verify-ca", "verify-full"})
 _HOSTS_AT_MOST = 16
 
@@ -33,6 +35,10 @@ def checked_database_url(url: str) -> str:
         raise ValueError("engine is not the URL of a PostgreSQL: write postgresql://user@host:5432/database")
     if not parts.path.strip("/"):
         raise ValueError("engine names no database: write postgresql://user@host:5432/database")
+    if _NOT_ENCODED.search(url):
+        raise ValueError("engine has a % without two hexadecimal digits, or with 00: write %25 for a %")
+    if parts.netloc.count("@") > 1:  # Libpq takes what is behind the first one for hosts, and tells them.
+        raise ValueError("engine has an @ in its user or password: write %40 there")
     if not 1 <= len(hosts) <= _HOSTS_AT_MOST or not all(host for host, _ in hosts):
         raise ValueError(f"engine must name 1 to {_HOSTS_AT_MOST} hosts, with a comma between them")
     if any(not port.isdecimal() or not 0 < int(port) < 65536 for _, port in hosts):

@@ -31,6 +31,9 @@ def test_the_database_and_its_hosts_are_told_and_no_password(url: str, words: st
         "postgresql://db1,/bank",
         "postgresql://[db1/bank",
         "postgresql://db1/bank?host=db2",
+        "postgresql://50%secret@db1/bank",
+        "postgresql://db1/a%00b",
+        "postgresql://of@db1/bank",  # What is behind the first @ would be told as the name of a host.
         "postgresql://" + ",".join(["h"] * 17) + "/bank",
         "postgresql://db1/" + "b" * 3000,
     ],

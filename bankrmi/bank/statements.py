@@ -229,7 +229,8 @@ class Statement:
         entries = [*self.entries, *further.entries]
         left_out, kept = entries[:-limit], entries[-limit:]
         since = left_out[-1].action_id if left_out else self.since
-        return replace(further, since=since, entries=kept)
+        begins_after = max(self.begins_after, further.begins_after)
+        return replace(further, since=since, entries=kept, begins_after=begins_after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,10 @@ Rule 4: after a crash PostgreSQL shows what is on its own disk, whether its stan
         connection begins with a commit of its own, which waits for all that was written before it.
 Rule 5: nothing is shown that was only seen: a commit comes after the look, and the answer after that. To a
         primary that was replaced, and does not know it yet, its standby acknowledges nothing.
+Rule 6: a commit that PostgreSQL was told to wait for no longer is not acknowledged: another one comes after
+        it, on another connection.
+Rule 7: whoever waits for a bank that is on its way there opens none in its place; and whoever serves one
+        serves no other that is found there later.
 """
 
 from __future__ import annotations
@@ -34,10 +38,18 @@ from psycopg.pq import TransactionStatus
 from bankrmi.bank.accounts import fingerprint
 from bankrmi.bank.statements import StatementPage
 from bankrmi.database_url import database_in_words
-from bankrmi.engine.deciding import AccountState, BankState, Decisions, Known, WantedRequest, decide
+from bankrmi.engine.deciding import (
+    BANK_COLUMNS,
+    AccountState,
+    BankState,
+    Decisions,
+    Known,
+    WantedRequest,
+    decide,
+)
 from bankrmi.engine.deciding import accounts_of as accounts_of_group
 from bankrmi.engine.records import EngineRecord
-from bankrmi.engine.settings import SETTINGS, first_line, lets_nobody_in
+from bankrmi.engine.settings import SETTINGS, first_line, gave_up_waiting, lets_nobody_in, not_a_url
 from bankrmi.engine.statements import read_statement
 from bankrmi.engine.sweeping import Sweep
 from bankrmi.engine.tables import BEGIN, COMMIT, ROLLBACK, Statements
@@ -63,18 +75,27 @@ _AWAY = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     errors.ReadOnlySqlTransaction,  # It is a standby by now: another connection leads to who is not.
+    errors.IdleInTransactionSessionTimeout,  # We were stopped in the middle, as a machine that is moved is.
+    errors.TransactionTimeout,
     TimeoutError,
     OSError,
 )
+_STANDBY = (errors.ReadOnlySqlTransaction, errors.FeatureNotSupported)
+"""What one answers that a connection leads to (behind a pooler, it may have led to a primary before): nothing
+is written there, and no transaction is serializable."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
 _HUNG_UP_S = 1.0
 """Within this, a task notices that its connection is gone."""
+
+_ACCOUNTS_A_SECOND = 1_000
+"""So many at least are written when a bank is opened: its ledger may be long."""
 
 _WAITS_S = 0.2
 """Between two looks whether a bank that is on its way here has come."""
 
 Connection = psycopg.AsyncConnection[Any]
 Done = TypeVar("Done")
+Seen = TypeVar("Seen", bound=tuple[Any, ...])
 
 
 class _OnItsWay(Exception):
@@ -91,6 +112,9 @@ class EngineDatabase:
         self._statements = Statements(service)
         self._try_s = try_s
         self._idle: list[Connection] = []
+        self._cut_short: set[Connection] = set()
+        """Those on which a commit was waited for no longer (rule 6)."""
+        self._awaits_bank = False
         self.history = ""
         """Drawn when the bank was opened; empty before `open`."""
         self.why_away = ""
@@ -104,7 +128,11 @@ class EngineDatabase:
         Waits for the database, and for a bank that is on its way there. Raises ConfigurationError if it does
         not let us in.
         """
-        opened = await self._again_and_again(lambda connection: self._open(connection, ledger), lambda: True)
+        opened = await self._again_and_again(
+            lambda connection: self._open(connection, ledger),
+            lambda: True,
+            try_s=self._try_s + len(ledger) / _ACCOUNTS_A_SECOND,
+        )
         assert opened is not None
         self.history = opened
         await self._again_and_again(self._touch, lambda: True)
@@ -161,10 +189,18 @@ class EngineDatabase:
         with suppress(errors.UndefinedTable):  # Whoever may use the tables need not be allowed to make them.
             found = await connection.execute(statements.history)
             row = await found.fetchone()
-            if row is not None and row[1] is not None:
-                raise _OnItsWay
             if row is not None:
+                self._awaits_bank = row[1] is not None
+                if self._awaits_bank:
+                    raise _OnItsWay
+                if row[2] is None and row[3] != fingerprint(ledger):
+                    self._warn_of_ledger()
                 return str(row[0])
+        if self._awaits_bank:
+            raise ConfigurationError(
+                f"the bank that was on its way to {self._in_words} was taken back: none is opened with the "
+                "ledger in its place. Start this server again if that is what you want"
+            )
         for statement in statements.make:
             await connection.execute(statement)
         await connection.execute(BEGIN)
@@ -189,7 +225,7 @@ class EngineDatabase:
             found = await connection.execute(statements.recorded, (sessions, sequences))
             spans = await connection.execute(statements.spans, ([*dict.fromkeys(sessions)],))
             locked = await connection.execute(statements.locked, (accounts_of_group(group),))
-            state = _state_in(await bank.fetchone())
+            state = self._here(_state_in(await bank.fetchone()))
             recorded = {(row[0], row[1]): _record_in(row) for row in await found.fetchall()}
             known = Known(
                 recorded,
@@ -204,6 +240,8 @@ class EngineDatabase:
         async with connection.pipeline():
             if decisions.new:
                 await self._write(connection, decisions)
+            elif decisions.refused:
+                await connection.execute(statements.confirm)
             await connection.execute(COMMIT)
         return decisions
 
@@ -230,7 +268,12 @@ class EngineDatabase:
         found = await connection.execute(self._statements.balances, (list(accounts),))
         rows = await found.fetchall()
         state = _state_in(rows[0] if rows else None)
-        there = {row[3]: AccountState(row[4], row[5]).above(state.base) for row in rows if row[3] is not None}
+        accounts_found = [row[BANK_COLUMNS:] for row in rows]
+        there = {
+            account: AccountState(balance, action_id).above(state.base)
+            for account, balance, action_id in accounts_found
+            if account is not None
+        }
         return state, there
 
     async def _sum(self, connection: Connection) -> tuple[BankState, int]:
@@ -238,27 +281,53 @@ class EngineDatabase:
         row = await found.fetchone()
         state = _state_in(row)
         assert row is not None
-        return state, int(row[3])
+        return state, int(row[BANK_COLUMNS])
 
-    async def _confirmed(self, connection: Connection, look: Coroutine[Any, Any, Done]) -> Done:
-        """Return what was seen, once a commit that came after it is acknowledged (rule 5)."""
+    async def _confirmed(self, connection: Connection, look: Coroutine[Any, Any, Seen]) -> Seen:
+        """Return what was seen of this bank, once a commit that came after it is acknowledged (rule 5)."""
         found = await look
+        self._here(found[0])
         await connection.execute(self._statements.confirm)
         return found
+
+    def _here(self, bank: BankState) -> BankState:
+        """Return the bank if it is the one that is served, and is not on its way there (rule 7)."""
+        if bank.history != self.history:
+            raise OperationFailed(
+                f"another bank is in {self._in_words} now (history {bank.history}, and not {self.history}): "
+                "start this server again if that one is to be served"
+            )
+        if bank.arriving is not None:
+            raise _OnItsWay
+        return bank
+
+    def _warn_of_ledger(self) -> None:
+        log.warning(
+            "the bank in the database was opened with another ledger; that changes nothing",
+            database=self._in_words,
+            remedy="use deposits and withdrawals; another bank takes a service name or a database of its own",
+        )
 
     # -- again -----------------------------------------------------------------------------------
 
     async def _again_and_again(
-        self, attempt: Callable[[Connection], Coroutine[Any, Any, Done]], still_wanted: Callable[[], bool]
+        self,
+        attempt: Callable[[Connection], Coroutine[Any, Any, Done]],
+        still_wanted: Callable[[], bool],
+        *,
+        try_s: float | None = None,
     ) -> Done | None:
-        """Return what an attempt returns, sooner or later; None if nobody wants it any more."""
+        """Return what an attempt returns, sooner or later; None if nobody wants it any more.
+
+        `try_s`: how long one may take, if that is not what every other may.
+        """
         pause_s = _FIRST_PAUSE_S
         while still_wanted():
             try:
                 connection = self._idle.pop() if self._idle else await self._connected()
                 try:
-                    done = await self._in_time(connection, attempt(connection))
-                except errors.ReadOnlySqlTransaction:
+                    done = await self._in_time(connection, attempt(connection), try_s or self._try_s)
+                except _STANDBY:
                     await connection.close()
                     raise
                 finally:
@@ -276,6 +345,12 @@ class EngineDatabase:
                 pause_s = min(pause_s, 8 * _FIRST_PAUSE_S)
             except _AWAY as error:
                 self._is_away(error)
+            except errors.FeatureNotSupported as error:
+                if not self.history:
+                    raise OperationFailed(
+                        f"the database {self._in_words} does not know what is needed: {first_line(error)}"
+                    ) from None
+                self._is_away(error)  # It did before.
             except errors.InsufficientPrivilege as error:
                 raise ConfigurationError(
                     f"the database {self._in_words} does not allow what has to be done there: "
@@ -292,34 +367,47 @@ class EngineDatabase:
     async def _connected(self) -> Connection:
         try:
             new = await psycopg.AsyncConnection.connect(self._url, **SETTINGS)
+        except psycopg.ProgrammingError:
+            raise ConfigurationError(not_a_url(self._in_words)) from None
         except psycopg.OperationalError as error:
             why = lets_nobody_in(error)
             if why is not None and not self.history:  # Later on it may pass.
                 raise ConfigurationError(f"the database {self._in_words} does not let us in: {why}") from None
             raise
+        new.add_notice_handler(lambda notice: self._noticed(new, notice))
         if self.history:
             try:
-                await self._in_time(new, self._touch(new))
+                await self._in_time(new, self._touch(new), self._try_s)
             except BaseException:
                 await new.close()
                 raise
         return new
 
+    def _noticed(self, connection: Connection, notice: errors.Diagnostic) -> None:
+        if gave_up_waiting(notice):
+            self._cut_short.add(connection)
+
     async def _touch(self, connection: Connection) -> None:
         """Commit something: what is seen from now on is durable wherever it has to be (rule 4)."""
         await connection.execute(self._statements.touch)
 
-    async def _in_time(self, connection: Connection, attempt: Coroutine[Any, Any, Done]) -> Done:
+    async def _in_time(
+        self, connection: Connection, attempt: Coroutine[Any, Any, Done], seconds: float
+    ) -> Done:
         """Return what it returns; hang up if that takes too long, or if we are to end (rule 3)."""
         trying = asyncio.ensure_future(attempt)
         try:
-            await asyncio.wait({trying}, timeout=self._try_s)
+            await asyncio.wait({trying}, timeout=seconds)
         finally:
             if not trying.done():
                 _hang_up(connection)
                 await asyncio.wait({trying}, timeout=_HUNG_UP_S)
             if not trying.done() or (trying.exception() is not None and not await _rolled_back(connection)):
                 await connection.close()
+        if connection in self._cut_short:
+            self._cut_short.remove(connection)
+            await connection.close()
+            raise TimeoutError("it was told to wait for its standby no longer")
         if not trying.done():
             raise TimeoutError("it does not answer")
         return trying.result()
@@ -343,7 +431,7 @@ def _state_in(row: Sequence[Any] | None) -> BankState:
         raise OperationFailed(
             "there is no bank in the database any more: its one row in the table `bank` is gone"
         )
-    return BankState(row[0], row[1], row[2])
+    return BankState._make(row[:BANK_COLUMNS])
 
 
 def _record_in(row: Sequence[Any]) -> EngineRecord | None:

@@ -24,7 +24,16 @@ from bankrmi.replication.effects import IsForgotten, IsStale
 from bankrmi.replication.record import DONE, packed, unpacked
 from bankrmi.replication.sessions import began_ms
 
-__all__ = ["AccountState", "BankState", "Decisions", "Known", "WantedRequest", "accounts_of", "decide"]
+__all__ = [
+    "BANK_COLUMNS",
+    "AccountState",
+    "BankState",
+    "Decisions",
+    "Known",
+    "WantedRequest",
+    "accounts_of",
+    "decide",
+]
 
 RequestId = tuple[str, int]
 
@@ -51,12 +60,19 @@ class BankState(NamedTuple):
     """What the database says of the bank as a whole.
 
     Action ids of accounts count on from `base`, whatever their rows say below it; sessions that began by
-    `horizon_ms` are over; `retired_for` is where the bank has gone.
+    `horizon_ms` are over; `retired_for` is where the bank has gone. `history` tells it from any other bank,
+    and `arriving` names the try that brings it, as long as it is not here.
     """
 
     base: int = 0
     horizon_ms: int = 0
     retired_for: str | None = None
+    history: str = ""
+    arriving: str | None = None
+
+
+BANK_COLUMNS = len(BankState._fields)
+"""With which the rows begin that say it."""
 
 
 class Known(NamedTuple):

@@ -7,6 +7,7 @@ Rule 1: all that waits when a connection is free is one group, up to so many ope
         is shared.
 Rule 2: whoever is let in is answered by what the database has decided, or by the door, that it is not known.
 Rule 3: a read is one statement for all who want to read, and sees everything that was committed before.
+        Whoever asks for much (a statement, the total) waits beside, and keeps no balance waiting.
 """
 
 from __future__ import annotations
@@ -65,14 +66,16 @@ class EngineDriver:
         self._changes: deque[Change] = deque()
         self._reads: deque[ReadArrived] = deque()
         self._statements: deque[ReadArrived] = deque()
-        self._something = {kind: asyncio.Event() for kind in ("changes", "reads", "statements")}
+        self._totals: deque[ReadArrived] = deque()
+        kinds = ("changes", "reads", "statements", "totals")
+        self._something = {kind: asyncio.Event() for kind in kinds}
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self) -> None:
         """Begin to serve those who wait."""
-        others = [self._read(), self._tell_statements(), self._look(), self._sweep_up()]
-        serving = [*(self._change() for _ in range(self._writers)), *others]
+        readers = [self._read(), self._tell_statements(), self._tell_totals()]
+        serving = [*(self._change() for _ in range(self._writers)), *readers, self._look(), self._sweep_up()]
         self._tasks = [asyncio.create_task(task) for task in serving]
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -90,7 +93,8 @@ class EngineDriver:
     @property
     def queued(self) -> int:
         """How many requests and reads wait for a connection."""
-        return len(self._changes) + len(self._reads) + len(self._statements)
+        reads = len(self._reads) + len(self._statements) + len(self._totals)
+        return len(self._changes) + reads
 
     # -- what the door gives ---------------------------------------------------------------------
 
@@ -114,7 +118,7 @@ class EngineDriver:
     def _without(self, tokens: frozenset[Any]) -> list[ClientEvent]:
         """Leave these out, as far as they wait yet; return them."""
         left: list[ClientEvent] = []
-        for waiting in (self._changes, self._reads, self._statements):
+        for waiting in (self._changes, self._reads, self._statements, self._totals):
             left += [one for one in waiting if one.token in tokens]
             staying = [one for one in waiting if one.token not in tokens]
             waiting.clear()
@@ -174,15 +178,15 @@ class EngineDriver:
             if not self._reads:
                 self._something["reads"].clear()
             balances = [read for read in reads if type(read.query) is int]
-            totals = [read for read in reads if read.query is TOTAL]
-            if balances:
-                await self._tell_balances(balances)
-            if totals:
-                await self._tell_total(totals)
             for read in reads:
                 if isinstance(read.query, StatementQuery):
                     self._statements.append(read)
                     self._something["statements"].set()
+                elif read.query is TOTAL:
+                    self._totals.append(read)
+                    self._something["totals"].set()
+            if balances:
+                await self._tell_balances(balances)
 
     async def _tell_balances(self, reads: list[ReadArrived]) -> None:
         found = await self._database.balances(
@@ -198,6 +202,16 @@ class EngineDriver:
             state = accounts.get(read.query)
             balance, action_id = (None, bank.base) if state is None else (state.balance, state.action_id)
             read.token.reply(Read(self._database.history, action_id, balance))
+
+    async def _tell_totals(self) -> None:
+        """One for all who wait, on a connection of their own: to add up a large bank takes seconds."""
+        while True:
+            await self._something["totals"].wait()
+            reads = list(self._totals)
+            self._totals.clear()
+            self._something["totals"].clear()
+            if reads:
+                await self._tell_total(reads)
 
     async def _tell_total(self, reads: list[ReadArrived]) -> None:
         found = await self._database.total(partial(_anybody, reads))

@@ -11,8 +11,9 @@ Rule 3: to retire is to write the row that every transaction of every server rea
         nothing is decided after it. Who reads afterwards waits for those that began before (`read`).
 Rule 4: a try that was interrupted is gone on from, or begun again; what it brought is there whole or not at
         all.
-Assumption: no commit is given up half way. A first commit of one's own (`look`) waits for what came before
-        it.
+Rule 5: whoever looks after the database and ends what takes long there, or stands still, does not end a step.
+Assumption: no commit is given up half way; from one that was, no step goes on. A first commit of one's own
+        (`look`) waits for what came before it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from bankrmi.bank.accounts import fingerprint
 from bankrmi.bank.forms import TRANSFER, accounts_of
 from bankrmi.bank.outcomes import balances_after
 from bankrmi.database_url import database_in_words
-from bankrmi.engine.settings import SETTINGS, first_line, lets_nobody_in
+from bankrmi.engine.settings import SETTINGS, first_line, gave_up_waiting, lets_nobody_in, not_a_url
 from bankrmi.engine.tables import BEGIN, BEGIN_READING_ALL, COMMIT, ROLLBACK, Statements
 from bankrmi.errors import BankError, ConfigurationError, OperationFailed, Unreached
 from bankrmi.replication.record import Position, Record, one_by_one
@@ -38,6 +39,11 @@ from bankrmi.replication.sessions import HORIZON
 __all__ = ["BankRow", "KeptRequest", "MovingDatabase", "drop_schema"]
 
 _OLDEST_SERVER = 110_000
+_LIMITS_TRANSACTIONS = 170_000
+_LIMITS = (
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+)
 _SECONDS = 30.0
 """For a step that somebody else is in the way of, or that breaks off: so long it is tried again."""
 _PAUSE_S = 0.1
@@ -103,9 +109,10 @@ class MovingDatabase:
     def __init__(self, url: str, service: str) -> None:
         self._url = url
         self.in_words = database_in_words(url)
-        self.schema = f"bankrmi_{service}"
         self._statements = Statements(service)
+        self.schema = self._statements.schema
         self._connection: psycopg.Connection[Any]
+        self._cut_short = False
 
     def __enter__(self) -> Self:
         """Connect; raises Unreached, or ConfigurationError if it does not let us in or is too old."""
@@ -123,12 +130,18 @@ class MovingDatabase:
     def _connect(self) -> None:
         try:
             self._connection = psycopg.connect(self._url, **SETTINGS)
+            self._connection.add_notice_handler(self._noticed)
+        except psycopg.ProgrammingError:
+            raise ConfigurationError(not_a_url(self.in_words)) from None
         except psycopg.OperationalError as error:
             if lets_nobody_in(error):
                 raise ConfigurationError(
                     f"the database {self.in_words} does not let us in: {first_line(error)}"
                 ) from None
             raise Unreached(f"the database {self.in_words} cannot be reached: {first_line(error)}") from error
+
+    def _noticed(self, notice: errors.Diagnostic) -> None:
+        self._cut_short = self._cut_short or gave_up_waiting(notice)
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -164,7 +177,7 @@ class MovingDatabase:
         with self._said():
             for statement in self._statements.make:
                 self._execute(statement)
-            self._execute("BEGIN")
+            self._begin(sql.SQL("BEGIN"))
             try:
                 found = self._execute(self._statements.made(_BANK) + sql.SQL(" FOR UPDATE")).fetchone()
                 if found is not None:
@@ -198,7 +211,7 @@ class MovingDatabase:
         """Bring the next records of the journal; with the last of them the bank is here (`opens`)."""
 
         def bring() -> None:
-            self._execute("BEGIN")
+            self._begin(sql.SQL("BEGIN"))
             more = Bringing(self._connection, self._statements, attempt)
             if records:
                 more.change(records)
@@ -217,7 +230,7 @@ class MovingDatabase:
     def drop_arriving(self, attempt: str) -> None:
         """Take away what is arriving: no try can bring it any more."""
         with self._said():
-            self._execute("BEGIN")
+            self._begin(sql.SQL("BEGIN"))
             try:
                 done = self._execute(
                     self._statements.made("DELETE FROM {schema}.bank WHERE arriving = %s"), (attempt,)
@@ -242,7 +255,7 @@ class MovingDatabase:
         """Nothing is decided there any more, and nothing read: servers send everybody there."""
 
         def retire() -> None:
-            self._execute(BEGIN)
+            self._begin(BEGIN)
             done = self._execute(
                 self._statements.made(
                     "UPDATE {schema}.bank SET retired_for = %s, successor = %s"
@@ -263,7 +276,7 @@ class MovingDatabase:
         """The bank is here after all, if `check` raises nothing while nobody can open it there."""
 
         def reinstate() -> None:
-            self._execute("BEGIN")
+            self._begin(sql.SQL("BEGIN"))
             self._execute(self._statements.made("SELECT 1 FROM {schema}.bank FOR UPDATE"))
             check()
             done = self._execute(
@@ -282,7 +295,7 @@ class MovingDatabase:
     def held(self, successor: str) -> Iterator[None]:
         """Keep it retired for this successor as long as the context lasts: nobody reinstates it meanwhile."""
         with self._said():
-            self._execute("BEGIN")
+            self._begin(sql.SQL("BEGIN"))
             try:
                 found = self._execute(
                     self._statements.made(
@@ -302,7 +315,7 @@ class MovingDatabase:
     def read(self) -> Iterator[Leaving]:
         """Read all of one moment, which has everything that was decided before the bank was retired."""
         with self._said():
-            self._execute(BEGIN_READING_ALL)
+            self._begin(BEGIN_READING_ALL)
             try:
                 yield Leaving(self._connection, self._statements)
             finally:
@@ -310,8 +323,20 @@ class MovingDatabase:
 
     # -- statements ------------------------------------------------------------------------------
 
+    def _begin(self, begin: sql.Composable) -> None:
+        """Begin a transaction that may take as long as it has to (rule 5)."""
+        self._execute(begin)
+        for limit in _LIMITS:
+            self._execute(limit)
+        if self._connection.info.server_version >= _LIMITS_TRANSACTIONS:
+            self._execute("SET LOCAL transaction_timeout = 0")
+
     def _execute(self, statement: Any, values: Sequence[Any] | None = None) -> psycopg.Cursor[Any]:
-        return self._connection.execute(statement, values)
+        done = self._connection.execute(statement, values)
+        if self._cut_short:
+            self._cut_short = False
+            raise psycopg.OperationalError("it was told to wait for its standby no longer")
+        return done
 
     def _tried(self, step: Callable[[], None]) -> None:
         """Do a step again that another transaction was in the way of; of one that broke off, look first."""

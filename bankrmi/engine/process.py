@@ -46,7 +46,8 @@ log = structlog.get_logger("bankrmi.engine")
 _TICK_SECONDS = 0.02
 _CERTIFICATES_SECONDS = 1.0
 _WRITERS = 4
-"""Groups that are under way at a time: each is a connection; one more is for reads, one for looks."""
+"""Groups that are under way at a time: each is a connection; balances, statements, totals, looks and what is
+forgotten take one more each."""
 
 
 def run(

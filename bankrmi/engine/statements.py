@@ -2,18 +2,21 @@
 
 Rule 1: all of an answer is of one snapshot; it costs so many rows, and so many bytes of requests, at most.
 Rule 2: whoever asks for an account's entries is told what that account had (see `bank.statements`).
+Rule 3: entries are not forgotten in their order (see `sweeping`). Of those that count on from `base` each
+        has the id after the one before; so where one is gone, what came before it is not told either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import psycopg
 
 from bankrmi.bank.forms import TRANSFER, accounts_of, described
 from bankrmi.bank.statements import NO_DIGEST, StatementPage
-from bankrmi.engine.deciding import BankState
+from bankrmi.engine.deciding import BANK_COLUMNS, BankState
 from bankrmi.engine.tables import BEGIN_READING, COMMIT, Statements
 from bankrmi.errors import OperationFailed
 from bankrmi.replication.record import DONE, told, unpacked
@@ -46,20 +49,31 @@ async def read_statement(
         raise OperationFailed(
             "there is no bank in the database any more: its one row in the table `bank` is gone"
         )
-    base, horizon_ms, retired_for, balance, newest, begins_after, swept, oldest = row
+    bank = BankState._make(row[:BANK_COLUMNS])
+    balance, newest, begins_after, swept, oldest = row[BANK_COLUMNS:]
     taken = _within_bounds(entries)
     wanted = [*dict.fromkeys((one.session, one.sequence) for one in taken)]
     found = await connection.execute(statements.requests, (_column(wanted, 0), _column(wanted, 1)))
     requests = {(one[0], one[1]): one[2:] for one in await found.fetchall()}
     await connection.execute(COMMIT)
-    newest = base if newest is None else max(newest, base)
-    if swept:
-        begins_after = max(begins_after, newest if oldest is None else oldest - 1)
+    newest = bank.base if newest is None else max(newest, bank.base)
     is_all = len(taken) == len(entries) < limit
     through = max(newest, since) if is_all else taken[-1].action_id
+    if swept:
+        begins_after = max(begins_after, newest if oldest is None else oldest - 1)
+        ids = [one.action_id for one in taken]
+        known = max(since, begins_after, bank.base)
+        begins_after = max(begins_after, _last_gap([known, *ids, through + 1]))
+        taken = [one for one in taken if one.action_id > begins_after]
     words = [one for entry in taken if (one := _in_words(entry, account, requests)) is not None]
     page = StatementPage(words, through, begins_after, balance)
-    return BankState(base, horizon_ms, retired_for), newest, page
+    return bank, newest, page
+
+
+def _last_gap(ids: Sequence[int]) -> int:
+    """Return up to where the last ones are missing, of those above the first; 0 if none is."""
+    gaps = [after - 1 for before, after in pairwise(ids) if after > max(before, ids[0]) + 1]
+    return max(gaps, default=0)
 
 
 def _column(rows: Sequence[tuple[Any, ...]], place: int) -> list[Any]:

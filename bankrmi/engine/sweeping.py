@@ -7,6 +7,7 @@ Any server does a little of it now and then, each for itself; that two do the sa
 
 Rule 1: nothing is done twice (O5): of a session the oldest requests go first, and the newest is there until
         the horizon has passed the session's beginning. The horizon is committed before anything rests on it.
+        Times do not say who is older: the clock is another one after each takeover.
 Rule 2: a step is one short transaction, over so many rows; it goes through the table and begins again.
 Rule 3: the database's clock decides alone.
 """
@@ -50,6 +51,8 @@ class Sweep:
         self._keep_ms = round(keep_days * _DAY_MS)
         self._session_ms = round(session_days * _DAY_MS)
         self._reached = ("", 0)
+        self._young = ""
+        """Where there was reached a request that stays: the rest of its session stays, too."""
 
     @property
     def forgets(self) -> bool:
@@ -61,11 +64,23 @@ class Sweep:
         horizon_ms = await self._moved_horizon(connection, statements)
         found = await connection.execute(statements.some_requests, (*self._reached, _ROWS))
         rows = [_Row._make(row) for row in await found.fetchall()]
-        old = [row for row in rows if row.age_ms >= self._keep_ms]
+        old, young = self._old_of(rows)
         if old:
             await self._forget(connection, statements, old, horizon_ms)
-        self._reached = (rows[-1].session, rows[-1].sequence) if len(rows) == _ROWS else ("", 0)
-        return len(rows) == _ROWS
+        there_may_be_more = len(rows) == _ROWS
+        self._reached = (rows[-1].session, rows[-1].sequence) if there_may_be_more else ("", 0)
+        self._young = young if there_may_be_more else ""
+        return there_may_be_more
+
+    def _old_of(self, rows: Sequence[_Row]) -> tuple[list[_Row], str]:
+        """Return those that are old, of each session up to the first that is not; and whose was the last."""
+        old, young = [], self._young
+        for row in rows:
+            if row.session != young and row.age_ms >= self._keep_ms:
+                old.append(row)
+            else:
+                young = row.session
+        return old, young
 
     async def _moved_horizon(self, connection: psycopg.AsyncConnection[Any], statements: Statements) -> int:
         """Return up to when sessions that began are over, as it is committed."""

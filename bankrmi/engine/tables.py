@@ -10,14 +10,16 @@ Rule 1: a statement is one round trip for a whole group, whatever it holds: list
 Rule 2: what is recorded is locked before it is told. A lock is written, so its commit waits for the copies
         like any other; a mere look waits for nobody. (`confirm` is such a lock, which shuts out nobody.)
 Rule 3: accounts are locked in the order of their ids, by everybody, so nobody waits in a circle.
-Rule 4: whoever decides or reads looks in the same snapshot whether the bank is here (V14).
+Rule 4: whoever decides or reads looks in the same snapshot whether the bank is here, and which one (V14).
 """
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from psycopg import sql
 
-__all__ = ["BEGIN", "BEGIN_READING", "BEGIN_READING_ALL", "COMMIT", "ROLLBACK", "Statements"]
+__all__ = ["BEGIN", "BEGIN_READING", "BEGIN_READING_ALL", "COMMIT", "ROLLBACK", "Statements", "schema_of"]
 
 BEGIN = sql.SQL("BEGIN ISOLATION LEVEL SERIALIZABLE")
 BEGIN_READING = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -74,11 +76,29 @@ brings the bank, `came_from` which history, and `through_*` how far; `retired_fo
 which history (`successor`)."""
 
 
+_STATE = sql.SQL("b.base, b.horizon_ms, b.retired_for, b.history, b.arriving")
+"""What is looked at in each transaction (see `deciding.BankState`)."""
+
+
+_LONGEST_NAME = 63
+"""PostgreSQL cuts off what is longer, and says nothing of it: two services would be one."""
+_TOLD_APART_BYTES = 8
+
+
+def schema_of(service: str) -> str:
+    """Return the name of a service's schema: its own, or, if that is too long, with a hash at the end."""
+    schema = f"bankrmi_{service}"
+    if len(schema) <= _LONGEST_NAME:
+        return schema
+    ending = "_" + blake2b(service.encode(), digest_size=_TOLD_APART_BYTES).hexdigest()
+    return schema[: _LONGEST_NAME - len(ending)] + ending
+
+
 class Statements:
     """The statements for one service."""
 
     def __init__(self, service: str) -> None:
-        self.schema = f"bankrmi_{service}"
+        self.schema = schema_of(service)
         made = self.made
         self.make = [made(statement) for statement in _MAKE.split(";") if statement.strip()]
         self.empty = [
@@ -88,7 +108,7 @@ class Statements:
             made("DELETE FROM {schema}.bank"),
         ]
         self.drop = made("DROP SCHEMA IF EXISTS {schema} CASCADE")
-        self.history = made("SELECT history, arriving FROM {schema}.bank")
+        self.history = made("SELECT history, arriving, came_from, opened_with FROM {schema}.bank")
         self.open = made(
             "INSERT INTO {schema}.bank (history, opened_with) VALUES (%s, %s)"
             " ON CONFLICT DO NOTHING RETURNING history"
@@ -96,7 +116,7 @@ class Statements:
         self.touch = made("UPDATE {schema}.bank SET only_one = TRUE")
         self.confirm = made("SELECT 1 FROM {schema}.bank FOR KEY SHARE")
         self.accounts_in = made("COPY {schema}.account (id, balance, action_id) FROM STDIN")
-        self.bank = made("SELECT base, horizon_ms, retired_for FROM {schema}.bank")
+        self.bank = made("SELECT {state} FROM {schema}.bank b")
         self.recorded = made(
             "SELECT session, sequence, operations, outcomes, action_ids FROM {schema}.request"
             " WHERE (session, sequence) IN (SELECT * FROM unnest(%s::text[], %s::bigint[])) FOR UPDATE"
@@ -112,12 +132,11 @@ class Statements:
             " ORDER BY id FOR UPDATE"
         )
         self.balances = made(
-            "SELECT b.base, b.horizon_ms, b.retired_for, a.id, a.balance, a.action_id"
+            "SELECT {state}, a.id, a.balance, a.action_id"
             " FROM {schema}.bank b LEFT JOIN {schema}.account a ON a.id = ANY(%s::bigint[])"
         )
         self.total = made(
-            "SELECT base, horizon_ms, retired_for, (SELECT coalesce(sum(balance), 0) FROM {schema}.account)"
-            " FROM {schema}.bank"
+            "SELECT {state}, (SELECT coalesce(sum(balance), 0) FROM {schema}.account) FROM {schema}.bank b"
         )
         self.change = made(
             "INSERT INTO {schema}.account (id, balance, action_id)"
@@ -134,7 +153,7 @@ class Statements:
         )
         # -- statements of an account ------------------------------------------------------------
         self.account_now = made(
-            "SELECT b.base, b.horizon_ms, b.retired_for, a.balance, a.action_id, b.begins_after, b.swept,"
+            "SELECT {state}, a.balance, a.action_id, b.begins_after, b.swept,"
             " (SELECT min(e.action_id) FROM {schema}.entry e WHERE e.account = a.id)"
             " FROM {schema}.bank b LEFT JOIN {schema}.account a ON a.id = %s::bigint"
         )
@@ -182,5 +201,5 @@ class Statements:
         )
 
     def made(self, text: str) -> sql.Composed:
-        """Return a statement, in which `{schema}` is that of the service."""
-        return sql.SQL(text).format(schema=sql.Identifier(self.schema))
+        """Return a statement; in it `{schema}` is the service's, and `{state}` are columns of `bank`."""
+        return sql.SQL(text).format(schema=sql.Identifier(self.schema), state=_STATE)

@@ -17,10 +17,12 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bankrmi.patroni.kept import kept_command
 from bankrmi.patroni.passwords import Passwords, kept_passwords
@@ -125,7 +127,7 @@ class DatabaseMembers:
     def url(self, addresses: Sequence[str] | None = None) -> str:
         """Return what a configuration calls the database; without the password, which is in a file."""
         hosts = ",".join(addresses or [place.address for place in self.databases.values()])
-        return f"postgresql://{_NAME}@{hosts}/{_NAME}?passfile={self.folder / 'pgpass'}"
+        return f"postgresql://{_NAME}@{hosts}/{_NAME}?passfile={quote(str(self.folder / 'pgpass'))}"
 
     def dsn(self, name: str) -> str:
         """Return how we ask one member, as a superuser."""
@@ -198,7 +200,7 @@ class DatabaseMembers:
                     },
                 },
                 "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, "data-checksums"],
-                "post_bootstrap": str(self.folder / "make-bank.sh"),
+                "post_bootstrap": shlex.quote(str(self.folder / "make-bank.sh")),
             },
             "postgresql": {
                 "listen": place.address,

@@ -7,7 +7,9 @@ Rule 2: who cancels a move takes back the retirement that he saw before he took 
         later one: by a later one somebody else may have moved the bank meanwhile.
 Rule 3: what comes there anew is begun while the servers serve: who cancels may have taken away what was
         there, and be about to have them reinstated.
-Rule 4: it is the same retirement as long as each view since says that the servers are retired.
+Rule 4: a bank is brought to more than one database perhaps, as long as the servers serve; it opens in the one
+        that they were retired for, and in no other.
+Rule 5: it is the same retirement as long as each view since says that the servers are retired.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def is_frozen(now: PieceAnswer, seen: View) -> bool:
 
     `seen`: the newest view in which whoever asks has seen the servers retired.
     """
-    leads_retired = now.retired_for is not None
+    leads_retired = now.retired_for is not None and now.retired_for == seen.retired_for
     is_as_new = now.history == seen.history and now.epoch >= seen.epoch
     return leads_retired and is_as_new and now.acknowledged >= now.tip.action_id
 

@@ -8,7 +8,9 @@ Rule 2: the rest is what a server holds that leads, retired (`retirement`): noth
         whichever server, and all of it is acknowledged when it is brought.
 Rule 3: where an interrupted try stands is read from both: the database says up to which record it has come,
         and the servers whether they are retired.
-Rule 4: what is begun anew there is begun while the servers serve. Else somebody may just be taking that
+Rule 4: it opens in the database that the servers were retired for, in whichever others it was prepared. That
+        is known by the hosts and the name that were given then (`words_of`).
+Rule 5: what is begun anew there is begun while the servers serve. Else somebody may just be taking that
         retirement back, who has looked before there was anything to take away.
 """
 
@@ -217,10 +219,10 @@ def _check_target(row: BankRow | None, view: View, database: MovingDatabase) -> 
                 "both may have been used since. Find out which counts before anything else"
             )
         return
-    if not ours:
+    if not ours or view.retired_for != words_of(database):
         raise InvalidRequest(
             f"the servers are retired: the bank is in {foreign(view.retired_for)}, and not in "
-            f"{database.in_words}"
+            f"{database.in_words} (if that is the same one, name its hosts as they were named then)"
         )
 
 
@@ -336,6 +338,11 @@ class _Move:
         seen = self._servers.view()
         if seen.retired_for is None:
             raise OperationFailed("the servers were reinstated meanwhile: run this again")
+        if seen.retired_for != words_of(self._database):
+            raise OperationFailed(
+                f"the servers were retired for {foreign(seen.retired_for)} meanwhile, by another `bankrmi "
+                "migrate`: this one ends"
+            )
         while True:
             with self._servers.asking() as (name, ask):
                 fetch = Fetch(name, ask, FetchPace(1e12), self._progress)
@@ -450,6 +457,11 @@ def cancel_to_database(
     try:
         with MovingDatabase(url, configuration.service) as database:
             row = database.look()
+            if view.retired_for not in (None, words_of(database)) and not force:
+                raise InvalidRequest(
+                    f"the servers are retired for {foreign(view.retired_for)}, and not for "
+                    f"{database.in_words}: nothing was changed. Name that one, as it was named then"
+                )
             if row is not None and row.came_from == view.history and row.arriving is not None:
                 database.drop_arriving(row.arriving)
                 reached("migrate:taken-away")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bankrmi.bank.accounts import Accounts
 from bankrmi.bank.forms import form_of
 from bankrmi.bank.operations import LARGEST, CloseAccount, Deposit, OpenAccount, Operation, Transfer, Withdraw
-from bankrmi.bank.statements import LOOKED_THROUGH, TOTAL, StatementPage, StatementQuery
+from bankrmi.bank.statements import LOOKED_THROUGH, TOTAL, Statement, StatementPage, StatementQuery
 from bankrmi.errors import InvalidRequest
 from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import packed
@@ -94,6 +94,14 @@ def test_each_account_has_its_own_side_of_what_happened() -> None:
     assert bank.page(9).balance is None
     assert bank.page(1).balance == 95
     assert bank.whole(300) == []
+
+
+def test_what_one_page_does_not_know_any_more_the_whole_does_not_either() -> None:
+    """In a database what is gone may end in one page, and the next one has all that it is about."""
+    first = Statement(account=1, balance=9, entries=[], since=0, through=50, begins_after=40, action_id=60)
+    further = Statement(account=1, balance=9, entries=[], since=50, through=60, begins_after=3, action_id=60)
+    whole = first.continued(further, 100)
+    assert (whole.since, whole.through, whole.begins_after) == (0, 60, 40)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import psycopg
@@ -119,3 +121,47 @@ def test_nothing_is_retired_twice_and_it_is_reinstated_by_whom_it_was_retired_fo
     row = moving.look()
     assert row is not None
     assert (row.retired_for, row.successor) == (None, None)
+
+
+def test_whoever_looks_after_the_database_and_ends_what_stands_still_does_not_end_a_move(
+    database: PostgreSql,
+) -> None:
+    """A large bank is fetched for minutes, in one transaction, which does nothing meanwhile."""
+    limits = ("idle_in_transaction_session_timeout", "statement_timeout")
+    for name in limits:
+        database.ask(f"ALTER ROLE postgres SET {name} = '100ms'")
+    try:
+        with MovingDatabase(database.url, "account") as moving:
+            with moving.bringing("a", "h") as bringing:
+                bringing.take_accounts({1: 100})
+                time.sleep(0.3)
+                moving._execute("SELECT pg_sleep(0.3)")
+                bringing.note_through(BEGIN, begins_after=3)
+            moving.bring_more("a", [], opens=True)
+            moving.retire("servers", "next")
+            with moving.held("next"):
+                time.sleep(0.3)
+            with moving.read() as leaving:
+                time.sleep(0.3)
+                assert dict(leaving.accounts()) == {1: 100}
+    finally:
+        for name in limits:
+            database.ask(f"ALTER ROLE postgres RESET {name}")
+
+
+def test_what_the_database_was_told_to_wait_for_no_longer_is_not_a_step_that_was_done() -> None:
+    """It is on one disk: the next takeover may lose it, and both would be served."""
+    waits = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    with PostgreSql(standby=True) as database, MovingDatabase(database.url, "account") as moving:
+        with moving.bringing("a", "h") as bringing:
+            bringing.take_accounts({1: 100})
+            bringing.note_through(BEGIN, begins_after=3)
+        moving.bring_more("a", [], opens=True)
+        database.pause("standby")
+        with ThreadPoolExecutor(1) as retiring:
+            retired = retiring.submit(moving.retire, "servers", "next")
+            database.until(lambda: database.ask(waits))
+            database.ask(f"SELECT pg_cancel_backend(({waits}))")
+            with pytest.raises(OperationFailed, match="run the command again"):
+                retired.result(30)
+        database.resume("standby")

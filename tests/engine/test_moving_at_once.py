@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from bankrmi.backup.fetching import Fetch, FetchPace
 from bankrmi.client.asking import Ask
 from bankrmi.engine.moving import MovingDatabase
-from bankrmi.errors import OperationFailed
+from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.relocation import to_database
 from bankrmi.relocation.retirement import is_the_same
 from bankrmi.replication.view import View
@@ -22,7 +23,7 @@ from tests.storage.journals import deposit
 
 pytestmark = needs_postgresql
 
-THERE = "a database"
+ELSEWHERE = "bank at 10.0.0.99:5432"
 
 
 class LeadingSource(Source):
@@ -39,7 +40,8 @@ class LeadingSource(Source):
 class OneServer(to_database._Servers):
     """A bank of one server that is not a process; and what is ordered of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, moving: MovingDatabase) -> None:
+        self.there = to_database.words_of(moving)
         self.service = "account"
         self.source = LeadingSource()
         self.source.do(deposit(1, 5))
@@ -61,7 +63,7 @@ class OneServer(to_database._Servers):
 
     def order(self, method: str, *args: object) -> Any:
         self.orders.append((method, *args))
-        self.becomes(to_database.words_of(DATABASE) if method == "retire" else None)
+        self.becomes(str(args[0]) if method == "retire" else None)
 
     def becomes(self, retired_for: str | None, *, heard: bool = True) -> None:
         """The view says so; and this server leads in it, if it has heard."""
@@ -71,9 +73,6 @@ class OneServer(to_database._Servers):
         if heard:
             self.source.journal.adopt(replace(adopted, epoch=self.view().epoch, retired_for=retired_for))
             self.source.retired_for = retired_for
-
-
-DATABASE: Any = SimpleNamespace(in_words=THERE)
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def move(servers: OneServer, moving: MovingDatabase) -> to_database.Moved:
 
 
 def test_a_bank_is_moved(moving: MovingDatabase) -> None:
-    servers = OneServer()
+    servers = OneServer(moving)
     assert move(servers, moving).action_id == 1
     assert [one[0] for one in servers.orders] == ["retire"]
     row = moving.look()
@@ -97,18 +96,18 @@ def test_a_bank_is_moved(moving: MovingDatabase) -> None:
 
 def test_what_was_taken_away_is_not_begun_anew_while_the_servers_are_retired(moving: MovingDatabase) -> None:
     """Whoever took it away is about to have them reinstated."""
-    servers = OneServer()
-    servers.becomes(THERE)
+    servers = OneServer(moving)
+    servers.becomes(servers.there)
     with pytest.raises(OperationFailed, match="retired meanwhile"):
         move(servers, moving)
     assert moving.look() is None
 
 
 def test_what_is_brought_in_the_place_of_something_goes_on_with_it(moving: MovingDatabase) -> None:
-    servers = OneServer()
+    servers = OneServer(moving)
     with moving.bringing("killed", servers.view().history) as bringing:
         assert bringing.is_anew
-    servers.becomes(THERE)
+    servers.becomes(servers.there)
     assert move(servers, moving).action_id == 1
     row = moving.look()
     assert row is not None
@@ -119,11 +118,11 @@ def test_the_last_of_it_is_of_no_earlier_retirement_than_was_seen(
     moving: MovingDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(to_database, "_SECONDS", 0.3)
-    servers = OneServer()
+    servers = OneServer(moving)
     with moving.bringing("killed", servers.view().history):
         pass
-    servers.becomes(THERE)
-    for retired_for in (None, THERE):
+    servers.becomes(servers.there)
+    for retired_for in (None, servers.there):
         servers.becomes(retired_for, heard=False)
     with pytest.raises(OperationFailed, match="does not lead as one that is retired"):
         move(servers, moving)
@@ -132,14 +131,16 @@ def test_the_last_of_it_is_of_no_earlier_retirement_than_was_seen(
     assert row.arriving is not None, "it is not open"
 
 
-def test_a_late_command_takes_back_the_retirement_that_it_saw_and_no_later_one() -> None:
-    servers = OneServer()
+def test_a_late_command_takes_back_the_retirement_that_it_saw_and_no_later_one(
+    moving: MovingDatabase,
+) -> None:
+    servers = OneServer(moving)
     for seen in (servers.view(), None):
-        servers.becomes(THERE)
+        servers.becomes(servers.there)
         if seen is None:
             seen = servers.view()
             servers.becomes(None)
-            servers.becomes(THERE)
+            servers.becomes(servers.there)
         with pytest.raises(OperationFailed, match="they stay retired"):
             to_database._reinstated(servers, seen)
     assert servers.orders == []
@@ -147,3 +148,31 @@ def test_a_late_command_takes_back_the_retirement_that_it_saw_and_no_later_one()
     servers.views.append(seen.started_again("q"))  # Another view of the same retirement.
     to_database._reinstated(servers, seen)
     assert servers.orders == [("reinstate", seen.history, seen.epoch + 1)]
+
+
+def brought(servers: OneServer, moving: MovingDatabase) -> None:
+    """All there is has come to this database; it is not open there."""
+    with to_database._Move(servers, moving, 1e12, lambda _: None)._servers.asking() as (name, ask):
+        fetch = Fetch(name, ask, FetchPace(1e12), lambda _: None)
+        with moving.bringing("prepared", servers.view().history) as bringing:
+            to_database._bring_all(fetch, fetch.state(None), bringing)
+
+
+def test_a_bank_that_was_prepared_in_two_databases_opens_in_the_one_that_the_servers_were_retired_for(
+    moving: MovingDatabase, database: PostgreSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = OneServer(moving)
+    configuration: Any = SimpleNamespace(service="account")
+    monkeypatch.setattr(to_database, "_Servers", lambda _: servers)
+    brought(servers, moving)
+    servers.becomes(ELSEWHERE)
+    with pytest.raises(InvalidRequest, match=f"the bank is in {ELSEWHERE}"):
+        to_database.move_to_database(configuration, database.url)
+    with pytest.raises(OperationFailed, match=f"retired for {ELSEWHERE}"):  # Another command, just then.
+        move(servers, moving)
+    with pytest.raises(InvalidRequest, match=f"retired for {ELSEWHERE}"):
+        to_database.cancel_to_database(configuration, database.url)
+    row = moving.look()
+    assert row is not None
+    assert row.arriving is not None, "it is not open, and is there"
+    assert [one[0] for one in servers.orders] == [], "they stay retired"

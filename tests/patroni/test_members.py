@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -13,9 +14,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bankrmi.database_url import checked_database_url
 from bankrmi.held_port import HeldPort
 from bankrmi.patroni.asking import database_situation
 from bankrmi.patroni.members import DatabaseMembers, DatabasePlace, DatabaseTiming, EtcdPlace
+from bankrmi.patroni.passwords import Passwords
 from tests.patroni.installed import entered_folder, needs_patroni
 
 __all__ = ["entered_folder"]
@@ -50,6 +53,20 @@ def members_in(folder: Path) -> Iterator[DatabaseMembers]:
     finally:
         for one in held:
             one.close()
+
+
+def test_a_folder_whose_name_means_something_to_a_url_or_a_shell_is_found(tmp_path: Path) -> None:
+    members = DatabaseMembers(
+        folder=tmp_path / "50% of a&b=c #1",
+        databases={"db1": DatabasePlace(host="127.0.0.1", port=5432, rest_port=8008)},
+        etcd={},
+        user=None,
+        passwords=Passwords(superuser="s", replication="r", bank="b", rest="o"),
+    )
+    said = psycopg.conninfo.conninfo_to_dict(checked_database_url(members.url()))
+    assert said["passfile"] == str(members.folder / "pgpass")
+    [made_by] = shlex.split(members._of_patroni("db1")["bootstrap"]["post_bootstrap"])
+    assert made_by == str(members.folder / "make-bank.sh")
 
 
 @contextmanager

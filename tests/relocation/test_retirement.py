@@ -36,8 +36,15 @@ def test_the_last_of_it_is_what_a_server_holds_that_leads_a_retired_view() -> No
         (replace(SAYS, acknowledged=6), RETIRED),
         (replace(SAYS, epoch=5), AGAIN),
         (replace(SAYS, history="h2"), RETIRED),
+        (replace(SAYS, epoch=8, retired_for="bank at 10.0.0.99:5432"), RETIRED),
     ],
-    ids=["it-does-not-lead-so", "not-all-is-acknowledged", "of-a-retirement-before", "of-another-history"],
+    ids=[
+        "it-does-not-lead-so",
+        "not-all-is-acknowledged",
+        "of-a-retirement-before",
+        "of-another-history",
+        "for-another-database",
+    ],
 )
 def test_anything_else_is_not(says: PieceAnswer, seen: View) -> None:
     assert not is_frozen(says, seen)

@@ -145,7 +145,11 @@ class Carrier:
         """
         if not self._is_idle:
             return None
-        return self.replica.read_at_once(query, seen, now_ms=self._clock.now_ms())
+        try:
+            return self.replica.read_at_once(query, seen, now_ms=self._clock.now_ms())
+        except Exception as error:  # As in a step: what cannot be read is a disk that failed, too (F1, F3).
+            self._fail(error)
+            return None
 
     @property
     def _is_idle(self) -> bool:
@@ -159,10 +163,13 @@ class Carrier:
         try:
             self._carry_on()
         except Exception as error:  # Whatever was half done is nothing to go on from (F1, F3).
-            self.end()
-            self._life.failed(error)
+            self._fail(error)
         finally:
             self._running = False
+
+    def _fail(self, error: Exception) -> None:
+        self.end()
+        self._life.failed(error)
 
     def _carry_on(self) -> None:
         duties, events, watcher = self._duties, self._events, self._watcher

@@ -13,7 +13,7 @@ import apsw
 import structlog
 
 from bankrmi.coordination.coordinator import Coordinator, Expected, OnSilence
-from bankrmi.errors import BrokenInvariant
+from bankrmi.errors import BankError, BrokenInvariant
 from bankrmi.histogram import Histogram
 from bankrmi.replication.effects import Reply
 from bankrmi.replication.replica import Replica
@@ -140,6 +140,8 @@ class Driver:
                 self.stop(str(error))
             case apsw.Error():
                 self.stop(f"the database failed: {error}")
+            case BankError():  # A database that was put in place cannot be opened, and says why.
+                self.stop(error.message)
             case _:
                 self.stop(f"this is a bug in bankrmi: {type(error).__name__}: {error}")
                 log.error("a bug in bankrmi", exc_info=error)

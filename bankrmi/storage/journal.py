@@ -257,7 +257,8 @@ class SqliteJournal:
     def discard(self) -> None:
         """Forget everything written since the last commit, as a crash would."""
         if self._open_transaction:
-            self._execute("ROLLBACK")
+            if self._database.in_transaction:  # SQLite has rolled it back by itself if the disk is full.
+                self._execute("ROLLBACK")
             self._records.discard()
             self._open_transaction = False
             self._derived.machine.forget()
@@ -292,6 +293,8 @@ class SqliteJournal:
         if self._closed:
             return
         self._closed = True
+        if self._open_transaction and not self._database.in_transaction:
+            self._failed = True  # SQLite gave it up: the disk was full, or failed, before there was a commit.
         if not self._failed:
             self.discard()
             if writes and (self._about.has_notes or self._derived.any_unwritten):

@@ -2,7 +2,8 @@
 
 Nothing in it was acknowledged; it is for whoever has to explain where an operation went.
 
-Rule: it is on the disk before the first operation is undone.
+Rule: it is on the disk before the first operation is undone. So of what a last line that is cut off was
+about nothing was undone, and it goes before anything is added to it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ from bankrmi.storage.state_machine import StateMachine
 
 __all__ = ["keep_record"]
 
+_LOOKED_AT = 4096
+"""Bytes; longer than most lines."""
+
 
 def keep_record(removed: Sequence[Record], folder: Path, machine: StateMachine) -> None:
     """Add these records, oldest first, to the file of the epoch of the first one.  Raises DiskFailed."""
     path = folder / f"rolled-back-{removed[0].epoch}.jsonl"
     try:
         with open(path, "a", encoding="utf-8", opener=private_opener) as file:
+            if (whole := _whole_lines(path)) != file.tell():
+                file.truncate(whole)
             for entry in entries_of(removed):
                 file.write(json.dumps(_in_words(entry, machine), default=repr) + "\n")
             file.flush()
@@ -33,6 +39,21 @@ def keep_record(removed: Sequence[Record], folder: Path, machine: StateMachine) 
         sync_directory(path.parent)
     except OSError as error:
         raise DiskFailed(f"the disk refused the record of what is rolled back: {error}") from error
+
+
+def _whole_lines(path: Path) -> int:
+    """Return how many bytes whole lines have; a process that was killed, or a full disk, may have left half
+    of one at the end."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - _LOOKED_AT)
+            file.seek(begin)
+            newline = file.read(end - begin).rfind(b"\n")
+            if newline >= 0:
+                return begin + newline + 1
+            end = begin
+    return 0
 
 
 def _in_words(entry: Entry, machine: StateMachine) -> dict[str, Any]:

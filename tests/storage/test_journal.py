@@ -222,6 +222,24 @@ def test_what_is_rolled_back_is_written_down_for_whoever_has_to_explain_it(tmp_p
     assert journal.roll_back(1) == []
 
 
+@pytest.mark.parametrize("whole", [0, 1, 100])
+def test_a_record_whose_last_line_was_cut_off_takes_none_of_the_next_ones_with_it(
+    tmp_path: Path, whole: int
+) -> None:
+    """The disk was full, or the process was killed, while it was written; then all of it is done again."""
+    kept = b'{"action_id": 1}\n' * whole
+    torn = b'{"action_id": 2, "why": "' + b"x" * 10_000
+    (tmp_path / "rolled-back-3.jsonl").write_bytes(kept + torn)
+    journal = opened(tmp_path / "bank.db", tmp_path)
+    for number in (1, 2):
+        decide(journal, 3, ("a", number), [deposit(1, 1)], 1)
+    journal.roll_back(0)
+    content = (tmp_path / "rolled-back-3.jsonl").read_bytes()
+    assert content.startswith(kept)
+    added = [json.loads(line) for line in content[len(kept) :].splitlines()]
+    assert [line["request_id"] for line in added] == ["a:1", "a:2"]
+
+
 def test_the_digest_covers_everything_before_and_in_the_record() -> None:
     tip = opened().tip
     decided = (2, b"operations", b"outcomes")

@@ -315,6 +315,22 @@ def test_a_full_disk_at_the_end_is_told_as_one(tmp_path: Path) -> None:
     assert killed(journal, tmp_path / "killed").read(1) == LEDGER[1] + 200
 
 
+def test_a_disk_that_is_full_before_there_is_a_commit_is_not_tried_again_at_the_end(tmp_path: Path) -> None:
+    """SQLite has rolled back by itself: to do so again is an error, which would hide the one that counts."""
+    journal = opened(tmp_path / "bank.db", behind=WriteBehind(records=0, operations=0))
+    for number in range(1, 100):
+        decide(journal, 1, (f"session {number}", 1), [deposit(1, 1)] * 20, 1)
+    journal.commit()
+    journal.database.pragma("max_page_count", journal.database.pragma("page_count"))
+    with pytest.raises(apsw.FullError):  # noqa: PT012  (some statement of some record meets it)
+        for number in range(1, 1000):
+            decide(journal, 2, (f"another {number}", 1), [deposit(1, 1)] * 400, 1)
+            journal.position(journal.tip.action_id - 1)  # To ask anything, what was inserted is written.
+    journal.close()
+    assert (tmp_path / "bank.db-wal").stat().st_size, "the log is left for the next process"
+    assert journal_on(tmp_path / "bank.db").newest("another 1") is None
+
+
 def test_what_is_read_only_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "_MOST_BALANCES", 2)
     machine = Accounts(dict.fromkeys(range(1, 50), 100))

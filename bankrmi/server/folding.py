@@ -5,7 +5,8 @@
 
 Rule 1: a step takes a millisecond or two; pauses are longer, and get shorter only if it comes to no end.
 Rule 2: how far records may go, the rules say (`Replica.may_be_folded`); which of these are old, the journal.
-Rule 3: the horizon, up to which sessions are over, is proposed as a request like any other, by who leads.
+Rule 3: the horizon, up to which sessions are over, is proposed as a request like any other, by who leads;
+        one at a time: while nothing is decided, requests of our own would take the room of all others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bankrmi.replication.events import Event, OutcomeAsked
+from bankrmi.replication.leading import Leader
 from bankrmi.replication.replica import Replica
 from bankrmi.replication.sessions import HORIZON
 from bankrmi.server.ports import Clock
@@ -57,6 +59,7 @@ class Folder:
         self._is_needed = is_needed
         self._longer = LONGEST_SHARE
         self._closed = False
+        self._proposed: tuple[int, int] | None = None  # In which epoch, which horizon.
 
     def close(self) -> None:
         """Fold nothing more."""
@@ -87,8 +90,17 @@ class Folder:
         journal, now_us = self._host.journal, self._clock.wall_us()
         if journal.fold(self._host.replica.may_be_folded, now_us):
             return True
-        if self._host.replica.primary is not None:
+        leader = self._host.replica.primary
+        if leader is not None:
             horizon_ms = journal.wanted_horizon(now_us)
-            if horizon_ms is not None:
+            if horizon_ms is not None and not self._is_under_way(leader):
+                self._proposed = leader.view.epoch, horizon_ms
                 self._host.take(OutcomeAsked(None, (HORIZON, horizon_ms), None, HORIZON))
         return False
+
+    def _is_under_way(self, leader: Leader) -> bool:
+        """Whether what was proposed last may still wait for its group."""
+        if self._proposed is None or not leader.queued:
+            return False
+        epoch, horizon_ms = self._proposed
+        return epoch == leader.view.epoch and (self._host.journal.newest(HORIZON) or 0) < horizon_ms

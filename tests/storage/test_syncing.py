@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,69 @@ def test_a_database_whose_log_cannot_be_synced_is_not_opened(tmp_path: Path, bro
     with pytest.raises(DiskFailed):
         journal_on(tmp_path / "bank.db")
     assert len(broken) == 1
+
+
+class ForgetfulDisk:
+    """A log whose sync fails once; then its pages count as written, and are not, as Linux has it."""
+
+    def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._log = log
+        self._durable = log.read_bytes()
+        self._at_failure: bytes | None = None
+        self._again: list[range] = []
+        self.fails_next = False
+        self._pwrite = os.pwrite
+        monkeypatch.setattr(os, "pwrite", self._write)
+        monkeypatch.setattr(os, "fdatasync", self._sync)
+
+    def _write(self, descriptor: int, content: bytes, offset: int) -> int:
+        if len(content) > 1 << 12:
+            content = content[: len(content) // 2]  # A short write is none that failed.
+        written = self._pwrite(descriptor, content, offset)
+        self._again.append(range(offset, offset + written))
+        return written
+
+    def _sync(self, descriptor: int) -> None:
+        content = self._log.read_bytes()
+        if self.fails_next:
+            self.fails_next, self._at_failure = False, content
+            self._again.clear()
+            raise OSError(errno.EIO, "the disk is on fire")
+        self._durable = content if self._at_failure is None else self._what_was_written_again(content)
+
+    def _what_was_written_again(self, content: bytes) -> bytes:
+        before = self._at_failure
+        assert before is not None
+        durable = bytearray(self._durable.ljust(len(content), b"\0"))
+        changed = [at for at, (was, now) in enumerate(zip_longest(before, content)) if was != now]
+        for at in chain(changed, *self._again):
+            durable[at] = content[at]
+        return bytes(durable)
+
+    def lose_power(self) -> None:
+        self._log.write_bytes(self._durable)
+
+
+def test_what_a_failed_sync_left_in_the_kernel_is_durable_before_the_next_process_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes it for written; the next sync has nothing to do, and says that all is well."""
+    path = tmp_path / "bank.db"
+    journal = opened(path)
+    write(journal, 1)
+    journal.sync()
+    disk = ForgetfulDisk(tmp_path / "bank.db-wal", monkeypatch)
+    write(journal, 2)
+    disk.fails_next = True
+    with pytest.raises(DiskFailed):
+        journal.sync()
+    journal.close()
+    again = journal_on(path)
+    assert again.newest("a") == 2, "the next process tells it"
+    again._log.close()
+    again.database.close()
+    disk.lose_power()
+    assert journal_on(path).newest("a") == 2
 
 
 def test_what_has_no_log_needs_no_sync(tmp_path: Path, broken: list[int]) -> None:

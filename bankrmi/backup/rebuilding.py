@@ -55,6 +55,7 @@ def rebuild(
             shutil.copyfileobj(source, target)
         journal = _opened(path, Accounts({}) if machine is None else machine)
         try:
+            journal.keep_over()
             _bring_to(journal, chain, end, progress)
             journal.adopt(adopted)
             incarnation = secrets.token_hex(8)

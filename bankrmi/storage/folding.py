@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import apsw
 
@@ -36,6 +37,8 @@ _PAGES_AT_ONCE = 32
 _LOOKS = 16
 """So often in the time for which they are kept, sessions are looked through."""
 _NEVER = -(1 << 62)
+
+T = TypeVar("T")
 
 Within = Callable[[Callable[[], None]], None]
 """Makes a change in a transaction of its own."""
@@ -127,8 +130,12 @@ class Folding:
         self._look_on_after: str | None = None
         self._looked_us = self._looked_for = 0
 
-    def load(self, anchor: object) -> None:
-        """Take what the table `about` says of the anchor; raises ConfigurationError if it cannot be read."""
+    def load(self, anchor: object, removed_to_ms: object = None) -> None:
+        """Take what the table `about` says of the anchor, and of sessions that were removed.
+
+        Raises ConfigurationError if the anchor cannot be read.
+        """
+        self.sessions.removed_to_ms = removed_to_ms if isinstance(removed_to_ms, int) else 0
         try:
             self.anchor = None if anchor is None else anchor_in(anchor)
         except ValueError as error:
@@ -201,7 +208,7 @@ class Folding:
         assert self.anchor is not None
         newest = records[-1]
         state = (self.anchor.state + share_of(self._machine, records)) % SUM_MODULUS
-        self.sessions.put(records, horizon_ms, old_us)
+        self._removing(lambda: self.sessions.put(records, horizon_ms, old_us))
         requests = [record.request for record in records]
         self._database.executemany("DELETE FROM requests WHERE session = ? AND sequence = ?", requests)
         self._records.delete_up_to(newest.action_id)
@@ -223,8 +230,25 @@ class Folding:
         return self._look_on_after is not None
 
     def _forget_some(self, horizon_ms: int, old_us: int) -> None:
-        assert self._look_on_after is not None
-        self._look_on_after = self.sessions.forget(self._look_on_after, horizon_ms, old_us)
+        after = self._look_on_after
+        assert after is not None
+        self._look_on_after = self._removing(lambda: self.sessions.forget(after, horizon_ms, old_us))
+
+    def _removing(self, remove: Callable[[], T]) -> T:
+        """Do this, and note in the same transaction up to where sessions may have been removed by it."""
+        before = self.sessions.removed_to_ms
+        result = remove()
+        if self.sessions.removed_to_ms != before:
+            self._note_removed()
+        return result
+
+    def _note_removed(self) -> None:
+        self._about.set(removed_to_ms=self.sessions.removed_to_ms)
+
+    def keep_over(self, horizon_ms: int) -> None:
+        """Have sessions that are over by this horizon stay so, in the transaction that is open."""
+        self.sessions.removed_to_ms = max(self.sessions.removed_to_ms, horizon_ms)
+        self._note_removed()
 
     def wanted_horizon(self, keeping: Keeping, horizon_ms: int, now_us: int) -> int | None:
         """Return up to which beginning sessions may be over by now; None: as before.

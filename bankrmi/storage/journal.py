@@ -103,7 +103,7 @@ class SqliteJournal:
         self._opening = Position(0, 0, about["opening"]) if "opening" in about else None
         self._adopted = Adopted(**json.loads(about["adopted"])) if "adopted" in about else None
         self._needs_protocol = int(about.get("needs_protocol", 1))
-        self._folding.load(about.get("anchor"))
+        self._folding.load(about.get("anchor"), about.get("removed_to_ms"))
         self._tip = self._records.newest() or self.anchor
         written_to = int(about["written_to"])
         self._derived.load(written_to, self._records.above(written_to))
@@ -230,6 +230,13 @@ class SqliteJournal:
     def opening(self) -> bytes | None:
         """The digest of the opening state; None while this copy is empty."""
         return None if self._opening is None else self._opening.digest
+
+    def keep_over(self) -> None:
+        """Have the sessions stay over that are, though the journal will be rolled back to before the horizon:
+        of some of them nothing may be known here any more."""
+        if self._folding.anchor is not None and self._remembered.horizon.ms:
+            self._begin()
+            self._folding.keep_over(self._remembered.horizon.ms)
 
     def wanted_horizon(self, now_us: int) -> int | None:
         """Return up to which beginning, in milliseconds, sessions may be over by now; None: as before."""
@@ -461,7 +468,7 @@ class SqliteJournal:
         return self._remembered.recorded(session, sequence)
 
     def over(self, session: str) -> int | None:
-        """Return the action id by which a session is over (that of the horizon); None if it is not."""
+        """Return the action id by which a session is over (see `Remembered.over`); None if it is not."""
         return self._remembered.over(session)
 
     def forgotten(self, session: str, sequence: int) -> int | None:

@@ -3,6 +3,8 @@
 Rule 1: nothing is done twice: a session is removed only when the horizon has passed its beginning; else its
         newest sequence number stays for good, without what came of it.
 Rule 2: what came of a request stays for as long as is asked for, counted from its record's time.
+Rule 3: up to which beginning sessions may have been removed here stays known, whatever becomes of the horizon:
+        a takeover by force, or a restore of an older state, takes that back, and not what was removed.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ class KeptSessions:
     def __init__(self, database: apsw.Connection) -> None:
         self._database = database
         self._execute = database.execute
+        self.removed_to_ms = 0
+        """Sessions that began by then may have been removed."""
 
     def newest(self, session: str) -> tuple[int, int] | None:
         """Return sequence number and action id of the newest folded request of a session."""
@@ -78,6 +82,7 @@ class KeptSessions:
             is_old = record.time_us <= old_us and record.session != HORIZON
             if is_old and _is_over(record.session, horizon_ms):
                 self._execute("DELETE FROM sessions WHERE session = ?", (record.session,))
+                self.removed_to_ms = max(self.removed_to_ms, horizon_ms)
                 continue
             content = (None, None) if is_old else (record.operations, record.outcomes)
             position = Position(record.action_id, record.epoch, record.digest)
@@ -113,11 +118,16 @@ class KeptSessions:
         kept = [(row.session,) for row in old if row.has_outcome and not _is_over(row.session, horizon_ms)]
         if over:
             self._database.executemany("DELETE FROM sessions WHERE session = ?", over)
+            self.removed_to_ms = max(self.removed_to_ms, horizon_ms)
         if kept:
             self._database.executemany(
                 "UPDATE sessions SET operations = NULL, outcomes = NULL WHERE session = ?", kept
             )
         return rows[-1].session if len(rows) == _LOOKED_AT else None
+
+    def may_have_had(self, session: str) -> bool:
+        """Whether this may be a session that was removed."""
+        return _is_over(session, self.removed_to_ms)
 
     def newest_beginning_ms(self, by_ms: int) -> int | None:
         """Return when the newest of these sessions began that began by then; None if none says so."""

@@ -1,7 +1,8 @@
 """What a retry is told: which request was decided, and what came of it; or that this is forgotten (O1, O5).
 
 Assumption: sessions are removed only up to a horizon that is acknowledged (`folding`). So whichever copy
-leads next holds it, too, and decides nothing new of a session that was removed here.
+leads next holds it, too, and decides nothing new of a session that was removed here. Where that one was made
+to lead by force, this copy still decides nothing new of it.
 """
 
 from __future__ import annotations
@@ -62,12 +63,15 @@ class Remembered:
         return self._records.record(action_id)
 
     def over(self, session: str) -> int | None:
-        """Return the action id by which a session is over (that of the horizon); None if it is not."""
+        """Return the action id by which a session is over (that of the horizon); None if it is not.
+
+        0 if it may have been removed here by a horizon that was taken back since: that rests on nothing.
+        """
         if self.horizon.ms:
             began = began_ms(session)
             if began is not None and began <= self.horizon.ms:
                 return self.horizon.action_id
-        return None
+        return 0 if self._sessions.may_have_had(session) else None
 
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known; None if it is not.

@@ -68,6 +68,7 @@ class _Remembered:
         found = [
             self._execute(f"{newest} {table} WHERE session = ?", (HORIZON,)).get for table in self._tables
         ]
+        found.append(self._execute("SELECT value FROM about WHERE name = 'removed_to_ms'").get)
         return max((ms for ms in found if ms is not None), default=0)
 
     def content(self, session: str, action_id: int) -> tuple[bytes, bytes] | None:

@@ -11,13 +11,14 @@ from bankrmi.backup.point import at_action_id, at_time
 from bankrmi.backup.rebuilding import rebuild
 from bankrmi.errors import InvalidRequest, OperationFailed
 from bankrmi.moments import moment
+from bankrmi.replication.sessions import HORIZON, new_session
 from bankrmi.storage.folding import Keeping
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.verifying.comparing import compare
 from bankrmi.verifying.directories import verify
 from bankrmi.verifying.server_directory import verify_database
 from tests.backup.sources import Source
-from tests.storage.journals import adopted, deposit, journal_on, withdraw
+from tests.storage.journals import adopted, decide, deposit, journal_on, withdraw
 
 NOON_US = moment("2026-11-29T12:00:00Z")
 
@@ -71,6 +72,33 @@ def test_a_session_whose_records_are_all_folded_is_known_after_a_restore(tmp_pat
     journal = restored([tmp_path / "whole"], tmp_path / "s1", source.journal.tip.action_id)
     assert journal.recorded("till-7", 3) == source.journal.recorded("till-7", 3) is not None
     assert journal.newest("till-7") == 3
+
+
+def test_a_session_that_was_forgotten_stays_so_where_a_state_before_its_horizon_is_restored(
+    tmp_path: Path,
+) -> None:
+    """What a request of it did is in the balances at the anchor: whoever asks must not be told that it was
+    not done, and it must not be done again."""
+    source = Source(keeping=Keeping(operations=8, session_us=86_400_000_000))
+    journal, old, young = source.journal, new_session(1_000), new_session(2_000)
+    decide(journal, 1, (old, 1), [deposit(1, 5)], 1)
+    journal.commit()
+    filled(source, 10)
+    source.fold()
+    end = journal.tip.action_id
+    journal.cancel(1, (HORIZON, 1_000), 1)
+    journal.commit()
+    while journal.fold(journal.tip.action_id, NOON_US):
+        pass
+    journal.commit()
+    assert journal.newest(old) is None or journal.recorded(old, 1) is None
+    source.back_up(tmp_path / "whole")
+    for folder, to in (("before", end), ("after", end + 1)):
+        restored_one = restored([tmp_path / "whole"], tmp_path / folder, to)
+        assert restored_one.tip.action_id == to
+        assert restored_one.newest(old) is None
+        assert restored_one.forgotten(old, 1) is not None
+        assert restored_one.over(young) is None
 
 
 def test_increments_go_on_from_a_folded_one_and_it_may_be_folded_in_between(

@@ -307,6 +307,28 @@ def test_no_session_is_removed_by_a_horizon_that_is_not_acknowledged() -> None:
     assert journal.forgotten(old, 1) is not None
 
 
+def test_what_was_removed_is_done_by_nobody_though_the_horizon_is_taken_back(tmp_path: Path) -> None:
+    """A server was made to lead by force that had not heard of the horizon; this one follows it, then leads."""
+    journal = folding(tmp_path / "bank.db", operations=1, session_us=DAY_US)
+    old = new_session(1_000)
+    for session in (old, "last"):
+        do(journal, 1, session=session, time_us=5)
+    fold_all(journal)
+    common = journal.tip.action_id
+    rests_on = horizon(journal, 1_000)
+    journal.commit()
+    fold_all(journal, up_to=rests_on, now_us=9 * DAY_US)
+    assert old not in kept_outcomes(journal)
+    journal.roll_back(common)
+    journal.commit()
+    journal.close()
+    again = journal_on(tmp_path / "bank.db", keeping=Keeping(operations=1, session_us=DAY_US))
+    for one in (old, new_session(999)):
+        assert again.over(one) == again.forgotten(one, 1) == 0
+    assert again.over(new_session(1_001)) is None
+    assert again.over("last") is None
+
+
 def test_the_horizon_stays_known_when_its_record_is_folded_and_goes_back_when_it_is_rolled_back() -> None:
     journal = folding(operations=1)
     first = horizon(journal, 1_000)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ from bankrmi.server.copy_fetching import Fetches, downloading
 from bankrmi.server.copy_serving import NAME_BYTES, SECONDS, CopyServer
 from bankrmi.server.peer_network import STANDBY_ID
 from bankrmi.server.ports import Clock
-from bankrmi.storage.copying import RESTORED, CopyMaker, put_in_place, remove_logs, verify_copy
+from bankrmi.storage.copying import RESTORED, CopyMaker, put_in_place, remove_logs, sync_copy, verify_copy
 from bankrmi.storage.database import private_opener
 from bankrmi.storage.journal import SqliteJournal
 from bankrmi.storage.space import check_room
@@ -199,21 +200,31 @@ class CopyFetcher:
 
 
 async def _verified(path: Path, open_copy: Callable[[Path], SqliteJournal]) -> str:
-    """Return what is wrong with a copy; whoever gives up waits for the thread that is reading it."""
-    verifying = asyncio.ensure_future(asyncio.to_thread(_looked_through, path, open_copy))
+    """Return what is wrong with a copy; whoever gives up waits for the thread that is reading it, and that
+    one hears of it."""
+    unwanted = threading.Event()
+    verifying = asyncio.ensure_future(asyncio.to_thread(_looked_through, path, open_copy, unwanted.is_set))
     try:
         return await asyncio.shield(verifying)
     except asyncio.CancelledError:
+        unwanted.set()
         await asyncio.wait([verifying])
         raise
 
 
-def _looked_through(path: Path, open_copy: Callable[[Path], SqliteJournal]) -> str:
-    """Return what is wrong with a copy, nothing if it is sound; write what lags in it behind its journal."""
-    if wrong := verify_copy(path):
+def _looked_through(
+    path: Path, open_copy: Callable[[Path], SqliteJournal], is_unwanted: Callable[[], bool]
+) -> str:
+    """Return what is wrong with a copy, nothing if it is sound; write what lags in it behind its journal.
+
+    And make it durable, as long as that takes: in the loop, at the end, only little is left of that.
+    """
+    if wrong := verify_copy(path, is_unwanted):
         return wrong
     try:
         open_copy(path).close()
     except Exception as error:  # Whatever a copy makes the journal say: it is not put in place.
         return str(error) or type(error).__name__
+    if not is_unwanted():
+        sync_copy(path)
     return ""

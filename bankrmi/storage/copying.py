@@ -10,6 +10,7 @@ Rule 4: the old database is closed, and with it its write-ahead log gone, before
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -20,9 +21,11 @@ from bankrmi.storage.folding import anchor_in
 from bankrmi.storage.pages import page_faults
 from bankrmi.storage.space import check_room
 
-__all__ = ["RESTORED", "CopyMaker", "put_in_place", "remove_logs", "verify_copy"]
+__all__ = ["RESTORED", "CopyMaker", "put_in_place", "remove_logs", "sync_copy", "verify_copy"]
 
 PAGES_AT_ONCE = 1024
+_STEPS_UNASKED = 10_000
+"""Of SQLite's machine: a few milliseconds."""
 RESTORED = "restoring.db"
 """What a restore makes beside the place of a database; one that was killed leaves it."""
 
@@ -89,12 +92,16 @@ class CopyMaker:
         remove_logs(self.path)
 
 
-def verify_copy(path: Path) -> str:
-    """Return what is wrong with a copy, nothing if it is sound.  Takes a second for a million entries."""
+def verify_copy(path: Path, is_unwanted: Callable[[], bool] = lambda: False) -> str:
+    """Return what is wrong with a copy, nothing if it is sound.  Takes a second for a million entries.
+
+    `is_unwanted` is asked again and again: once nobody wants to know any more, it ends, and says so.
+    """
     try:
         database = open_database(path, as_copy=True)
     except Exception as error:  # Whatever a damaged file makes SQLite say.
         return str(error)
+    database.set_progress_handler(is_unwanted, _STEPS_UNASKED)
     try:
         if faults := page_faults(database, at_most=1):
             return faults
@@ -112,6 +119,15 @@ def verify_copy(path: Path) -> str:
         database.close()
 
 
+def sync_copy(path: Path) -> None:
+    """Make a copy durable, under the name that it has; that may take long.  Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def put_in_place(copy: Path, path: Path, *, keep_as: Path | None = None) -> None:
     """Give a closed copy the name of a closed database, durably; `keep_as` is the new name of the old one.
 
@@ -120,11 +136,7 @@ def put_in_place(copy: Path, path: Path, *, keep_as: Path | None = None) -> None
     SQLite bring the old log into the copy.  Raises DiskFailed: then neither may be in place.
     """
     try:
-        descriptor = os.open(copy, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_copy(copy)
         if keep_as is not None:
             path.replace(keep_as)
         remove_logs(path)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -349,6 +352,77 @@ def test_a_primary_that_is_silent_keeps_nobody_from_getting_the_copy_of_its_succ
     asyncio.run(fetch())
     assert taken == [CopyEnded(fetched=True)]
     assert closed == ["s1"]
+
+
+def fetching(
+    folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, taken: list[Event]
+) -> CopyFetcher:
+    """Return what has begun to fetch this."""
+
+    async def open_link(*_: object) -> _Link:
+        return _Link(content)
+
+    monkeypatch.setattr(copying, "open_link", open_link)
+    nothing = {"reopen": opened, "open_copy": journal_on, "current": opened, "clock": LoopClock()}
+    fetcher = CopyFetcher("s2", {"s1": ""}, folder / "bank.db", taken.append, **nothing)  # type: ignore[arg-type]
+    fetcher.fetch("s1")
+    return fetcher
+
+
+def test_nobody_waits_for_a_copy_to_be_looked_through_that_is_wanted_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have gigabytes: a server that is told to stop would not end before that is done."""
+    content = copy_of(opened(tmp_path / "new.db"), tmp_path / "copy.db")
+    begun, ended = threading.Event(), threading.Event()
+
+    def looking(_: Path, is_unwanted: Callable[[], bool] = lambda: False) -> str:
+        begun.set()
+        deadline_s = time.monotonic() + 20
+        while not is_unwanted() and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+        if is_unwanted():
+            ended.set()
+        return "it was given up"
+
+    monkeypatch.setattr(copying, "verify_copy", looking)
+
+    async def stop() -> None:
+        fetcher = fetching(tmp_path, content, monkeypatch, [])
+        async with asyncio.timeout(10):
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+        fetcher.close()
+
+    asyncio.run(stop())
+    assert ended.is_set()
+
+
+def test_a_copy_is_durable_beside_the_loop_before_it_is_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To sync gigabytes in the loop would keep everybody waiting who asks this server anything."""
+    content = copy_of(opened(tmp_path / "new.db"), tmp_path / "copy.db")
+    taken: list[Event] = []
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        beside = threading.current_thread() is not threading.main_thread()
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, beside))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+
+    async def fetch() -> None:
+        fetching(tmp_path, content, monkeypatch, taken)
+        async with asyncio.timeout(10):
+            while not taken:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(fetch())
+    assert taken == [CopyEnded(fetched=True)]
+    assert ("fetched.db", True) in synced
 
 
 # -- a disk without room ---------------------------------------------------------------------------

@@ -245,6 +245,23 @@ def test_half_a_copy_is_found_out(tmp_path: Path) -> None:
     assert verify_copy(tmp_path / "none.db") != ""
 
 
+def test_a_copy_that_nobody_wants_any_more_is_not_looked_through_to_its_end(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "bank.db")
+    for number in range(1, 5000):
+        decide(journal, 1, ("a", number), [deposit(1, 1)], 1)
+    journal.commit()
+    journal.close()
+    asked: list[bool] = []
+
+    def is_unwanted() -> bool:
+        asked.append(True)
+        return len(asked) == 2
+
+    assert "interrupted" in verify_copy(tmp_path / "bank.db", is_unwanted)
+    assert len(asked) == 2
+    assert verify_copy(tmp_path / "bank.db") == ""
+
+
 def test_a_copy_of_a_database_that_was_never_opened_is_found_out(tmp_path: Path) -> None:
     """The primary lost its disk after it had offered a copy: nobody takes its new, empty one for a bank."""
     source = journal_on(tmp_path / "bank.db")

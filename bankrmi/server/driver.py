@@ -101,6 +101,13 @@ class Driver:
         """What is written; another one when a copy is put in its place."""
         return self._disk.journal
 
+    def tend(self) -> None:
+        """Look after the disk at every tick: a server whose disk is gone confirms nothing more."""
+        try:
+            self.journal.tend()
+        except Exception as error:  # Whatever it is: nothing is known of the disk (F1, F3).
+            self.failed(error)
+
     def close(self) -> None:
         """Close the journal, when nothing is taken any more.  Raises DiskFailed."""
         self._disk.close()

@@ -173,7 +173,7 @@ class _Process:
             naming.open()
             on_tick: list[Callable[[], None]] = [
                 ReadyLine(self._replica, admission, ready_fd, configuration.servers[name]),
-                self._tend_disk,
+                driver.tend,
                 self._memory(admission).tick,
                 CertificateWatch(credentials, daemon, network),
                 self._manager.tick,
@@ -457,13 +457,6 @@ class _Process:
             state = stated_state(self._replica.journal.version)
             self._stated["code"] = {**self._services.code.stated(), **state}
         return self._stated
-
-    def _tend_disk(self) -> None:
-        """Look after the disk at every tick: a server whose disk is gone confirms nothing more."""
-        try:
-            self._driver.journal.tend()
-        except DiskFailed as failed:
-            self._driver.stop(str(failed))
 
     # -- the end ---------------------------------------------------------------------------------
 

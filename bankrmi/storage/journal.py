@@ -132,6 +132,7 @@ class SqliteJournal:
         if self._failed:
             raise DiskFailed("the disk has failed before")
         try:
+            self._log.check_length()
             self._records.flush()
             if self._derived.is_due:
                 self._derived.write(self._tip.action_id)
@@ -141,7 +142,7 @@ class SqliteJournal:
         except apsw.Error as error:
             self._failed = True
             raise DiskFailed(f"the disk refused a commit: {error}") from error
-        except BrokenInvariant:
+        except (BrokenInvariant, DiskFailed):
             self._failed = True
             raise
         self._open_transaction = False
@@ -246,6 +247,7 @@ class SqliteJournal:
         """Raise DiskFailed if what was written is no longer where the next process will look for it (F1)."""
         if self._place is not None:
             self._place.check()
+        self._log.check_length()
 
     def tend(self) -> None:
         """Look after the disk, every now and then, between groups: its place, and the length of its log.

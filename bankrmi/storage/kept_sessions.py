@@ -3,8 +3,8 @@
 Rule 1: nothing is done twice: a session is removed only when the horizon has passed its beginning; else its
         newest sequence number stays for good, without what came of it.
 Rule 2: what came of a request stays for as long as is asked for, counted from its record's time.
-Rule 3: up to which beginning sessions may have been removed here stays known, whatever becomes of the horizon:
-        a takeover by force, or a restore of an older state, takes that back, and not what was removed.
+Rule 3: up to which beginning sessions may have been removed here stays known, whatever becomes of the
+        horizon: a takeover by force, or a restore of an older state, takes that back, and not what was removed.
 """
 
 from __future__ import annotations

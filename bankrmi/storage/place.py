@@ -19,12 +19,12 @@ from pathlib import Path
 
 from bankrmi.storage.disk_failure import DiskFailed
 
-__all__ = ["PRIVATE_DIRECTORY", "PRIVATE_FILE", "Place", "make_private"]
+__all__ = ["PRIVATE_DIRECTORY", "PRIVATE_FILE", "REMEDY", "Place", "make_private"]
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 
-_REMEDY = (
+REMEDY = (
     "what this process wrote since then may be lost with its end. If the folder was moved away, move it back "
     "before this process is started again. Remove nothing: if no other server leads (`bankrmi status`), this "
     "may be the only copy"
@@ -48,9 +48,9 @@ class Place:
                 found = _identity(path)
             except OSError as error:
                 gone = f"{path} was taken away while it was written ({error.strerror})"
-                raise DiskFailed(f"{gone}: {_REMEDY}") from error
+                raise DiskFailed(f"{gone}: {REMEDY}") from error
             if found != identity:
-                raise DiskFailed(f"{path} was replaced by another while it was written: {_REMEDY}")
+                raise DiskFailed(f"{path} was replaced by another while it was written: {REMEDY}")
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -30,6 +30,7 @@ import apsw
 
 from bankrmi.errors import BrokenInvariant
 from bankrmi.storage.disk_failure import DiskFailed
+from bankrmi.storage.place import REMEDY
 
 __all__ = ["CEILING_PAGES", "DUE_PAGES", "WriteAheadLog"]
 
@@ -76,6 +77,12 @@ class WriteAheadLog:
             os.fdatasync(self._descriptor)
         except OSError as error:
             raise DiskFailed(f"the disk refused a commit: {error.strerror}") from error
+
+    def check_length(self) -> None:
+        """Raise DiskFailed if the log no longer has what was written to it: what is added would lie behind a
+        hole, where nobody finds it again."""
+        if self._descriptor is not None and os.fstat(self._descriptor).st_size < self.pages * _FRAME_BYTES:
+            raise DiskFailed(f"{self._database.filename_wal} was cut off while it was written: {REMEDY}")
 
     def settle(self) -> None:
         """Make durable what a process before has left, killed or stopped by its disk.  Raises DiskFailed.

@@ -57,16 +57,31 @@ def test_what_went_wrong_is_told_as_what_it_is(
     assert driving(lambda driver: driver.failed(error)) == sentence
 
 
+def test_whatever_is_found_of_the_disk_between_groups_stops_the_server(
+    driving: Callable[[Callable[[Driver], object]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not left to the event loop, which would print where it was, at every tick."""
+
+    def tend(driver: Driver) -> None:
+        grown = BrokenInvariant("the log grows without end")
+        monkeypatch.setattr(driver.journal, "tend", lambda: raising(grown))
+        driver.tend()
+
+    assert driving(tend) == "a rule that cannot be broken was: the log grows without end"
+
+
+def raising(error: Exception) -> None:
+    raise error
+
+
 def test_a_read_that_the_disk_refuses_stops_the_server_though_nothing_is_under_way(
     driving: Callable[[Callable[[Driver], object]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would stop when it is busy, and go on when it is not, and tell each caller of a mistake."""
 
-    def refuse(*_: object) -> None:
-        raise apsw.IOError("disk I/O error")
-
     def read(driver: Driver) -> None:
-        monkeypatch.setattr(driver.replica, "read_at_once", lambda *_, **__: refuse())
+        refused = apsw.IOError("disk I/O error")
+        monkeypatch.setattr(driver.replica, "read_at_once", lambda *_, **__: raising(refused))
         assert driver.read_at_once(1, None) is None
 
     assert driving(read) == "the database failed: disk I/O error"

@@ -308,7 +308,7 @@ def test_no_session_is_removed_by_a_horizon_that_is_not_acknowledged() -> None:
 
 
 def test_what_was_removed_is_done_by_nobody_though_the_horizon_is_taken_back(tmp_path: Path) -> None:
-    """A server was made to lead by force that had not heard of the horizon; this one follows it, then leads."""
+    """A server was made to lead by force that had not heard of the horizon; this one follows, then leads."""
     journal = folding(tmp_path / "bank.db", operations=1, session_us=DAY_US)
     old = new_session(1_000)
     for session in (old, "last"):

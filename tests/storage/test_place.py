@@ -66,6 +66,21 @@ def test_what_is_committed_into_a_folder_that_was_taken_away_is_not_durable(
         journal.commit()
 
 
+@pytest.mark.parametrize("notice", [SqliteJournal.commit, SqliteJournal.tend])
+def test_nothing_is_added_to_a_log_that_was_cut_off(
+    tmp_path: Path, notice: Callable[[SqliteJournal], None]
+) -> None:
+    """It is the same file under the same name; and what is written from then on lies behind a hole."""
+    journal = placed(tmp_path / "s1")
+    log = tmp_path / "s1" / "bank.db-wal"
+    with log.open("r+b") as cut:
+        cut.truncate(100)
+    decide(journal, 1, ("a", 1), [deposit(1, 1)], 1)
+    with pytest.raises(DiskFailed, match=r"bank\.db-wal was cut off while it was written: what this process"):
+        notice(journal)
+    assert log.stat().st_size == 100
+
+
 @pytest.mark.parametrize("take_away", TAKEN_AWAY)
 def test_a_server_that_writes_nothing_notices_too(tmp_path: Path, take_away: Callable[[Path], None]) -> None:
     """A standby of a bank at rest confirms heartbeats, and would be counted as a copy."""

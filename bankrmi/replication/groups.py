@@ -5,6 +5,8 @@ Rule 2: what a copy that gets checkpoints could not read is not decided (V13); w
         known all the same.
 Rule 3: a request that the journal decides is answered from there, and decided no second time (O1, O2); one
         that may be among what was forgotten is decided by nobody (O5).
+        Whether it is may be unknown here: its session was removed by a horizon that was taken back, by force
+        or by a restore. Then its caller is told to ask again, until there is such a horizon once more.
 Rule 4: what this server's code does not know it does not decide: that waits for the migration, and its caller
         is told to ask again (S5).
 Rule 5: what makes another version of the state is the last record of its group: it is acknowledged before
@@ -85,7 +87,7 @@ class Groups:
         The answers wait in `answers` for what they rest on. `readers` are the servers that get checkpoints.
         """
         all_are_new = step.links.lowest_protocol >= protocol_versions.NEWEST
-        runs, group = step.runs_its_state, list[Record]()
+        runs, group, lacks_horizon = step.runs_its_state, list[Record](), step.journal.lacks_horizon
         room, cost_of_newest = step.settings.group_room, step.settings.cost_of_newest
         requests = self._queue.take(room)
         for place, request in enumerate(requests):
@@ -93,7 +95,10 @@ class Groups:
             if decided is None and not all_are_new and (why := _why_not_yet(request, readers, step)):
                 step.answer(request.token, NotYet(why))
                 room -= OPERATION_BYTES
-            elif decided is None and not runs and _needs_code(request):
+            elif decided is None and (
+                (not runs and _needs_code(request))
+                or (lacks_horizon and step.journal.may_have_been_removed(request.request[0]))
+            ):
                 step.answer(request.token, IsBusy())
                 room -= OPERATION_BYTES
             elif decided is None:

@@ -131,6 +131,13 @@ class Journal(Protocol):
     def over(self, session: str) -> int | None:
         """Return the action id by which a session is over, and nothing new of it is done (O5); else None."""
 
+    @property
+    def lacks_horizon(self) -> bool:
+        """Whether sessions may have been removed here by a horizon that was taken back since (O5)."""
+
+    def may_have_been_removed(self, session: str) -> bool:
+        """Whether this may be one of them, so that nobody can tell here whether a request of it is new."""
+
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known (O5); else None."""
 

@@ -253,8 +253,11 @@ class Folding:
     def wanted_horizon(self, keeping: Keeping, horizon_ms: int, now_us: int) -> int | None:
         """Return up to which beginning sessions may be over by now; None: as before.
 
-        Not beyond those that are folded: whatever a clock says, nobody gains by more.
+        Not beyond those that are folded: whatever a clock says, nobody gains by more. But at least up to
+        where they were removed here, if that horizon was taken back.
         """
+        if self.sessions.removed_to_ms > horizon_ms:
+            return self.sessions.removed_to_ms
         if not keeping.session_us or self.anchor is None:
             return None
         began = self.sessions.newest_beginning_ms((now_us - keeping.session_us) // 1000)

@@ -193,6 +193,7 @@ class SqliteJournal:
     def _apart(self, change: Callable[[], None]) -> None:
         """Write something in a transaction of its own.  Raises DiskFailed."""
         try:
+            self._log.check_length()
             self._execute("BEGIN IMMEDIATE")
             change()
             self._execute("COMMIT")
@@ -470,8 +471,17 @@ class SqliteJournal:
         return self._remembered.recorded(session, sequence)
 
     def over(self, session: str) -> int | None:
-        """Return the action id by which a session is over (see `Remembered.over`); None if it is not."""
+        """Return the action id by which a session is over (that of the horizon); None if it is not."""
         return self._remembered.over(session)
+
+    @property
+    def lacks_horizon(self) -> bool:
+        """Whether sessions may have been removed here by a horizon that was taken back since."""
+        return self._remembered.lacks_horizon
+
+    def may_have_been_removed(self, session: str) -> bool:
+        """Whether this may be one of them, so that nobody can tell here whether a request of it is new."""
+        return self._remembered.may_have_been_removed(session)
 
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known; None if it is not.

@@ -4,7 +4,7 @@ Rule 1: nothing is done twice: a session is removed only when the horizon has pa
         newest sequence number stays for good, without what came of it.
 Rule 2: what came of a request stays for as long as is asked for, counted from its record's time.
 Rule 3: up to which beginning sessions may have been removed here stays known, whatever becomes of the
-        horizon: a takeover by force, or a restore of an older state, takes that back, and not what was removed.
+        horizon: a takeover by force, or a restore of an older state, takes that back, and not the removal.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a retry is told: which request was decided, and what came of it; or that this is forgotten (O1, O5).
 
 Assumption: sessions are removed only up to a horizon that is acknowledged (`folding`). So whichever copy
-leads next holds it, too, and decides nothing new of a session that was removed here. Where that one was made
-to lead by force, this copy still decides nothing new of it.
+leads next holds it, too, and decides nothing new of a session that was removed here. Where it is taken back
+all the same, by a takeover by force or a restore, this copy decides nothing of such sessions until there is
+one again.
 """
 
 from __future__ import annotations
@@ -63,15 +64,21 @@ class Remembered:
         return self._records.record(action_id)
 
     def over(self, session: str) -> int | None:
-        """Return the action id by which a session is over (that of the horizon); None if it is not.
-
-        0 if it may have been removed here by a horizon that was taken back since: that rests on nothing.
-        """
+        """Return the action id by which a session is over (that of the horizon); None if it is not."""
         if self.horizon.ms:
             began = began_ms(session)
             if began is not None and began <= self.horizon.ms:
                 return self.horizon.action_id
-        return 0 if self._sessions.may_have_had(session) else None
+        return None
+
+    @property
+    def lacks_horizon(self) -> bool:
+        """Whether sessions may have been removed here by a horizon that was taken back since."""
+        return self._sessions.removed_to_ms > self.horizon.ms
+
+    def may_have_been_removed(self, session: str) -> bool:
+        """Whether this may be one of them, so that nobody can tell here whether a request of it is new."""
+        return self.lacks_horizon and self._sessions.may_have_had(session)
 
     def forgotten(self, session: str, sequence: int) -> int | None:
         """Return the action id by which a request without a record is too old to be known; None if it is not.

@@ -97,8 +97,9 @@ def test_a_session_that_was_forgotten_stays_so_where_a_state_before_its_horizon_
         restored_one = restored([tmp_path / "whole"], tmp_path / folder, to)
         assert restored_one.tip.action_id == to
         assert restored_one.newest(old) is None
-        assert restored_one.forgotten(old, 1) is not None
-        assert restored_one.over(young) is None
+        assert restored_one.may_have_been_removed(old) == (to == end)
+        assert (restored_one.over(old) is None) == (to == end)
+        assert not restored_one.may_have_been_removed(young)
 
 
 def test_increments_go_on_from_a_folded_one_and_it_may_be_folded_in_between(

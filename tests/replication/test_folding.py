@@ -167,6 +167,33 @@ def test_what_was_forgotten_is_never_done_whoever_leads() -> None:
     assert bank.balances()["s2"] == 93
 
 
+def test_what_was_removed_by_a_horizon_that_was_taken_back_waits_until_there_is_one_again() -> None:
+    """O5: it was taken back by force, or by a restore. Another copy may still know the session, and go on in
+    it: so nobody is told that it is over, and nothing of it is done here, before all of them say so."""
+    bank = folding("s1", "s2")
+    do(bank, 1)
+    bank.journals["s1"]._folding.keep_over(5_000)
+    bank.told()
+    for request in (f"{new_session(5_000)}:1", f"{new_session(1_000)}:7"):
+        bank.withdraw("s1", request, 1)
+        assert bank.told()[-1] == f"s1 answers {request}: busy"
+        bank.outcome("s1", request)
+        assert bank.told()[-1] == f"s1 answers outcome of {request}: busy"
+    do(bank, 1, session=new_session(5_001))
+    assert bank.balances() == {"s1": 98, "s2": 98}
+    bank.outcome("s1", f"{HORIZON}:{bank.journals['s1'].wanted_horizon(0)}")
+    bank.deliver_all()
+    bank.told()
+    request = f"{new_session(5_000)}:1"
+    for name in ("s1", "s2"):
+        bank.withdraw(name, request, 1)
+        assert bank.told()[-1] == f"{name} answers {request}: too old to be known"
+        if name == "s1":
+            bank.crash("s1")
+            taken_over(bank, "s2", "s1")
+            bank.told()
+
+
 def test_that_something_is_forgotten_is_told_when_the_horizon_is_acknowledged() -> None:
     """A1: another one, that does not hold the horizon, would do it."""
     bank = folding("s1", "s2")

@@ -323,10 +323,14 @@ def test_what_was_removed_is_done_by_nobody_though_the_horizon_is_taken_back(tmp
     journal.commit()
     journal.close()
     again = journal_on(tmp_path / "bank.db", keeping=Keeping(operations=1, session_us=DAY_US))
-    for one in (old, new_session(999)):
-        assert again.over(one) == again.forgotten(one, 1) == 0
-    assert again.over(new_session(1_001)) is None
-    assert again.over("last") is None
+    known = [again.may_have_been_removed(one) for one in (old, new_session(999), new_session(1_001), "last")]
+    assert known == [True, True, False, False]
+    assert again.wanted_horizon(0) == 1_000
+    horizon(again, 1_000)
+    assert not again.lacks_horizon
+    assert not again.may_have_been_removed(old)
+    assert again.forgotten(old, 1) == again.tip.action_id
+    assert again.wanted_horizon(0) is None
 
 
 def test_the_horizon_stays_known_when_its_record_is_folded_and_goes_back_when_it_is_rolled_back() -> None:

@@ -66,7 +66,11 @@ def test_what_is_committed_into_a_folder_that_was_taken_away_is_not_durable(
         journal.commit()
 
 
-@pytest.mark.parametrize("notice", [SqliteJournal.commit, SqliteJournal.tend])
+def fold(journal: SqliteJournal) -> None:
+    journal._apart(lambda: None)
+
+
+@pytest.mark.parametrize("notice", [SqliteJournal.commit, SqliteJournal.tend, fold])
 def test_nothing_is_added_to_a_log_that_was_cut_off(
     tmp_path: Path, notice: Callable[[SqliteJournal], None]
 ) -> None:

@@ -248,7 +248,6 @@ class SqliteJournal:
         """Raise DiskFailed if what was written is no longer where the next process will look for it (F1)."""
         if self._place is not None:
             self._place.check()
-        self._log.check_length()
 
     def tend(self) -> None:
         """Look after the disk, every now and then, between groups: its place, and the length of its log.
@@ -256,6 +255,7 @@ class SqliteJournal:
         Raises DiskFailed, after which the process has to stop (F1).
         """
         self.check_place()
+        self._log.check_length()
         if not self._open_transaction and not self._failed:
             self._log.bring_in_if_due()
 

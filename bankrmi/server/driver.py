@@ -111,7 +111,10 @@ class Driver:
     def close(self) -> None:
         """Close the journal, when nothing is taken any more.  Raises DiskFailed."""
         self._disk.close()
-        self.journal.close()
+        try:
+            self.journal.close()
+        except apsw.Error as error:  # Of what is read at the end, say.
+            raise DiskFailed(f"the database failed: {error}") from error
 
     # -- callers ---------------------------------------------------------------------------------
 

@@ -74,6 +74,20 @@ def raising(error: Exception) -> None:
     raise error
 
 
+def test_what_the_disk_refuses_at_the_end_is_a_sentence_too(
+    driving: Callable[[Callable[[Driver], object]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(driver: Driver) -> None:
+        refused = apsw.IOError("disk I/O error")
+        driver.stop("")
+        with monkeypatch.context() as broken:
+            broken.setattr(driver.journal, "close", lambda: raising(refused))
+            with pytest.raises(DiskFailed, match="the database failed: disk I/O error"):
+                driver.close()
+
+    assert driving(close) == ""
+
+
 def test_a_read_that_the_disk_refuses_stops_the_server_though_nothing_is_under_way(
     driving: Callable[[Callable[[Driver], object]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

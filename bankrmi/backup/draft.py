@@ -8,7 +8,6 @@ Rule 3: records are taken only in the order of their digests, from the position 
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from bankrmi.replication.journal import Adopted
 from bankrmi.replication.record import CANCELLED, Position, Record, entries_of, follows
 from bankrmi.storage.about import About
 from bankrmi.storage.backup_label import INCREMENT_TABLES, Label, write_label
+from bankrmi.storage.copying import sync_copy
 from bankrmi.storage.database import DiskFailed, open_database
 from bankrmi.storage.folding import Anchor
 from bankrmi.storage.kept_sessions import INSERT_SESSION
@@ -134,19 +134,11 @@ class Draft:
         write_label(self._database, label)
         self._database.execute("COMMIT")
         self._database.close()
-        _sync(self.path)
+        sync_copy(self.path)
 
     def close(self) -> None:
         """Close the file, finished or not."""
         self._database.close(True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

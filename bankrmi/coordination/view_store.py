@@ -140,7 +140,7 @@ class ViewStore:
                 self._prepare()
                 self._log = WriteAheadLog(self._database)
                 taken.callback(self._log.close)
-                self._log.sync()  # A process that was killed may have left what only the kernel holds.
+                self._log.write_again()  # A process that was killed may have left what only the kernel holds.
                 self._log.bring_in()
                 self._place = Place(folder, self._file, Path(self._database.filename_wal))
             except (apsw.BusyError, apsw.LockedError) as error:
@@ -362,6 +362,7 @@ class ViewStore:
             raise ViewStoreFailed(f"the witness cannot use {self._file} any more; start it again")
         try:
             self._place.check()
+            self._log.check_length()
         except DiskFailed as error:
             raise self._failure(error) from error
         return self._database

@@ -93,7 +93,7 @@ class SqliteJournal:
             migrate(database)
             self._execute(SESSIONS)
             machine.attach(database)
-            self._log.settle()  # A process that was killed may have left what only the kernel holds.
+            self._log.write_again()  # A process that was killed may have left what only the kernel holds.
         self._load()
         self._begin_folding()
 

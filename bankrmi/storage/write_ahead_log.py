@@ -15,8 +15,8 @@ Rule 1: a failure is a disk that failed (F1); it is not tried again, at the end 
 Rule 2: it is brought in between groups (`bring_in_if_due`); a log that has grown to the ceiling is brought in
         before anything is added to it.
 Rule 3: `sync` touches a descriptor and nothing else: it alone may run in another thread.
-Rule 4: what a process before has left is written once more before it is synced (`settle`): where a sync has
-        failed, the kernel takes its pages for written, and neither it nor a sync would write them again.
+Rule 4: what a process before has left is written once more before it is synced (`write_again`): where a sync
+        has failed, the kernel takes its pages for written, and neither it nor a sync would write them again.
 Assumption: one sync of a file covers what was written to it through any descriptor before the sync began, and
         each descriptor is told of an error once (Linux from 4.13).
 """
@@ -41,7 +41,7 @@ CEILING_PAGES = 4 * DUE_PAGES
 _PAGE_BYTES = 4096
 _FRAME_BYTES = 24 + _PAGE_BYTES
 _ZEROS = bytes(64 * _FRAME_BYTES)
-_SETTLED_AT_ONCE = 1 << 20
+_AGAIN_AT_ONCE = 1 << 20
 _AHEAD_PAGES = 8
 """How much longer than its content the log is kept: most commits have fewer pages."""
 
@@ -84,7 +84,7 @@ class WriteAheadLog:
         if self._descriptor is not None and os.fstat(self._descriptor).st_size < self.pages * _FRAME_BYTES:
             raise DiskFailed(f"{self._database.filename_wal} was cut off while it was written: {REMEDY}")
 
-    def settle(self) -> None:
+    def write_again(self) -> None:
         """Make durable what a process before has left, killed or stopped by its disk.  Raises DiskFailed.
 
         While it is written over with itself, a power loss finds each byte as it was.
@@ -93,7 +93,7 @@ class WriteAheadLog:
             return
         try:
             at = 0
-            while piece := os.pread(self._descriptor, _SETTLED_AT_ONCE, at):
+            while piece := os.pread(self._descriptor, _AGAIN_AT_ONCE, at):
                 at += os.pwrite(self._descriptor, piece, at)
         except OSError as error:
             raise DiskFailed(f"the disk refused what was in its log: {error.strerror}") from error

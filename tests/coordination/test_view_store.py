@@ -29,6 +29,7 @@ from bankrmi.storage.database import own_directory
 from bankrmi.verifying.witness_directory import verify_views
 from tests import warm
 from tests.coordination.views import CRASH, both, first, forced
+from tests.storage.forgetful_disk import ForgetfulDisk
 
 traced_only = pytest.mark.skipif(without_strace() is not None, reason=without_strace() or "")
 
@@ -42,6 +43,39 @@ def test_the_view_and_its_history_are_there_after_a_restart(tmp_path: Path) -> N
     assert again.current("account") == both()
     assert again.history("account") == [first(), both()]
     again.close()
+
+
+def test_a_view_that_a_failed_sync_left_in_the_kernel_is_durable_before_the_next_process_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the log has on the disk hides what the database has: a power loss would bring the old one back."""
+    store = ViewStore(tmp_path)
+    store.propose("account", None, first())
+    log = tmp_path / "view.db-wal"
+    disk = ForgetfulDisk(log, monkeypatch)
+    disk.fails_next = True
+    with pytest.raises(ViewStoreFailed, match="the disk is on fire"):
+        store.propose("account", ("h1", 1), both())
+    store.close()
+    again = ViewStore(tmp_path)
+    assert again.current("account") == both(), "the next process tells it"
+    again._log.close()
+    again._database.close()
+    again._lock.close()
+    disk.lose_power()
+    after = ViewStore(tmp_path)
+    assert after.current("account") == both()
+    after.close()
+
+
+def test_nothing_is_added_to_a_log_that_was_cut_off(tmp_path: Path) -> None:
+    store = ViewStore(tmp_path)
+    store.propose("account", None, first())
+    with (tmp_path / "view.db-wal").open("r+b") as log:
+        log.truncate(100)
+    with pytest.raises(ViewStoreFailed, match=r"view\.db-wal was cut off while it was written"):
+        store.propose("account", ("h1", 1), both())
+    store.close()
 
 
 def test_the_rows_of_a_version_before_have_no_cause_and_no_time(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -115,11 +114,6 @@ class Witness:
         """
         name, end = _service(service), _expected(before)
         return [view.to_wire() for view in self._guarded(lambda: self._store.history_before(name, end))]
-
-    def settle(self) -> None:
-        """Look after the disk, every now and then: nobody waits for that."""
-        with suppress(ViewStoreFailed):  # Then this process is stopped.
-            self._guarded(self._store.settle)
 
     def _check_room(self, service: str) -> None:
         others = set(self._store.services()) - {self._service}

@@ -31,7 +31,7 @@ from bankrmi.config import (
 )
 from bankrmi.coordination.keepers import check_keeper, keeper_in_words
 from bankrmi.coordination.movable_keeper import MovableKeeper
-from bankrmi.coordination.view_store import ViewStore
+from bankrmi.coordination.view_store import ViewStore, ViewStoreFailed
 from bankrmi.coordination.witness import (
     WITNESS_ID,
     WITNESS_MOVES_ID,
@@ -160,13 +160,20 @@ class _Process:
         """Every now and then: say that we live; look after the disk; take new certificates, and cut off whose
         were taken back."""
         self._manager.tick()
-        if self._witness is not None:
-            self._witness.settle()
+        self._settle()
         if self._credentials is not None:
             self._credentials.look()
             for daemon in self._daemons.values():
                 daemon.cut_refused()
         self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
+
+    def _settle(self) -> None:
+        """Have the views settle on the disk, when nobody waits for that."""
+        if self._store is not None:
+            try:
+                self._store.settle()
+            except ViewStoreFailed as failure:
+                self._disk_failed(failure.message)
 
     async def _until_stopped(self) -> None:
         """Wait for the end, and look meanwhile for what is not here yet."""

@@ -75,10 +75,10 @@ def _why_left(left: list[PeerState], step: Step) -> Cause:
 def _reason(peer: PeerState, step: Step) -> CauseKind:
     if peer.lost_disk or (peer.leaving and not peer.stopping):
         return CauseKind.LOST_DISK
-    if _cannot_follow(peer, step) and not peer.stopping:
-        return CauseKind.OTHER_VERSION
     if peer.stopping and (peer.leaving or peer.is_gone):
         return CauseKind.STOP
+    if _cannot_follow(peer, step):
+        return CauseKind.OTHER_VERSION
     if peer.is_gone and peer.server in step.settings.others:
         return CauseKind.CRASH
     return CauseKind.LEFT_BEHIND

@@ -285,6 +285,18 @@ def test_a_member_with_older_code_is_left_behind_at_once_and_takes_nothing() -> 
     assert cause.in_words == "s2 left behind: its code does not know the version of the state"
 
 
+def test_a_primary_that_stops_before_it_has_migrated_is_left_for_its_code() -> None:
+    """It handed the lead to a server that goes on with the version of before; which took it for silent, and
+    stopped ("a bug") where it was not even that."""
+    bank = pair(CodeVersions(3, 3, 1), BOTH)
+    assert view_of(bank).primary == "s1"
+    bank.stop("s1")
+    bank.settle(lambda: view_of(bank).primary == "s2" and view_of(bank).in_sync == {"s2"})
+    cause = view_of(bank).cause
+    assert cause is not None
+    assert cause.kind is CauseKind.OTHER_VERSION
+
+
 def test_a_member_with_older_code_does_not_lead_when_the_primary_dies() -> None:
     bank = pair(BOTH, BOTH)
     migrate(bank)

@@ -64,7 +64,7 @@ class RawCaller:
 
     def __init__(self, daemon: Daemon, *, greet: bool = True, role: object = None) -> None:
         host, _, port = daemon.address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.reader = FrameReader(EVERYTHING)
         if greet:
             hello = "hello" if role is None else {"protocol": [1, 1], "role": role}

@@ -137,7 +137,10 @@ def test_what_was_confirmed_to_nobody_is_rolled_back_and_shown(broken: Broken) -
 def test_a_slow_link_makes_each_answer_late(broken: Broken) -> None:
     done = broken.do("slow", broken.primary, toward=broken.standby, late_ms=150)
     assert broken.page.do("teller", what="deposit", account=6, amount=1)["took_us"] >= 300_000
-    assert [late_ms for _, _, late_ms in broken.state["late"]] == [150, 150]
+    broken.cluster.until(
+        lambda: [late_ms for _, _, late_ms in broken.state["late"]] == [150, 150],
+        "both ways are shown as late",
+    )
     broken.undo(done["id"])
 
 

@@ -20,7 +20,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +117,14 @@ class EtcdMembers:
                 process.wait()
 
     def pause(self, member: str) -> None:
+        """SIGSTOP; return when all its threads stand still."""
         self._paused.add(member)
-        self._running[member].send_signal(signal.SIGSTOP)
+        process = self._running[member]
+        process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + DEADLINE_S
+        while not all(state in "TZ" for state in _states_of(process.pid)):
+            assert time.monotonic() < deadline, f"{member} does not stand still"
+            time.sleep(0.002)
 
     def resume(self, member: str) -> None:
         if member in self._paused:
@@ -214,6 +220,15 @@ def certificate_for(folder: Path, name: str, authority: str, *, common_name: str
 def _openssl(*arguments: str) -> None:
     done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def _states_of(pid: int) -> list[str]:
+    """Return the state of each thread, as proc(5) has it."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.append((thread / "stat").read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 @contextmanager

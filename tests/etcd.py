@@ -121,10 +121,7 @@ class EtcdMembers:
         self._paused.add(member)
         process = self._running[member]
         process.send_signal(signal.SIGSTOP)
-        deadline = time.monotonic() + DEADLINE_S
-        while not all(state in "TZ" for state in _states_of(process.pid)):
-            assert time.monotonic() < deadline, f"{member} does not stand still"
-            time.sleep(0.002)
+        self.until(lambda: all(state in "TZ" for state in _states_of(process.pid)), f"{member} stands still")
 
     def resume(self, member: str) -> None:
         if member in self._paused:

@@ -102,7 +102,7 @@ class WriteAheadLog:
     def bring_in_if_due(self) -> None:
         """Bring the log in if it has grown; no transaction may be open.  Raises DiskFailed."""
         if self.pages >= DUE_PAGES:
-            self._bring_in()
+            self.bring_in()
 
     def lengthen_ahead(self) -> None:
         """Make the log longer than what the next commits will write; no transaction may be open.
@@ -120,16 +120,13 @@ class WriteAheadLog:
                 length += os.pwrite(self._descriptor, _ZEROS, length)
         self._long_enough = max(length // _FRAME_BYTES, wanted)
 
-    def bring_in(self) -> None:
-        """Bring the log in, however short it is; no transaction may be open.  Raises DiskFailed."""
-        self._bring_in()
-
     def keep_under_ceiling(self) -> None:
         """Bring the log in if nobody came to it in time; no transaction may be open.  Raises DiskFailed."""
         if self.pages >= CEILING_PAGES:
-            self._bring_in()
+            self.bring_in()
 
-    def _bring_in(self) -> None:
+    def bring_in(self) -> None:
+        """Bring the log in, however short it is; no transaction may be open.  Raises DiskFailed."""
         if not self._may_bring_in:
             raise DiskFailed("the disk refused to bring the log into the database before")
         try:
@@ -147,7 +144,7 @@ class WriteAheadLog:
     def finish(self) -> None:
         """The database is about to be closed in good order, and its log to go.  Raises DiskFailed."""
         if self.pages:
-            self._bring_in()
+            self.bring_in()
         if self._may_bring_in:
             self._database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 

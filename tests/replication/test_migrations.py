@@ -98,6 +98,18 @@ def give(bank: Bank, name: str, code: CodeVersions) -> None:
     bank.settings[name] = replace(bank.settings[name], code=code)
 
 
+def left_with_the_next_version_only() -> Bank:
+    """s2 comes back with code that cannot run the version of the state, of which it lacks an entry."""
+    bank = pair(BOTH, BOTH)
+    dies(bank, "s2")
+    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
+    bank.withdraw("s1", "a:2", 1)
+    give(bank, "s2", NEW)
+    comes_back(bank, "s2")
+    goes_by(bank, 20)
+    return bank
+
+
 def versions(bank: Bank) -> list[StateVersion]:
     return [bank.journals[name].version for name in ("s1", "s2")]
 
@@ -353,13 +365,7 @@ def test_one_that_was_not_acknowledged_is_taken_back_if_another_leads(comes_back
 
 
 def test_who_cannot_run_the_version_before_waits_for_the_next_one() -> None:
-    bank = pair(BOTH, BOTH)
-    dies(bank, "s2")
-    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
-    bank.withdraw("s1", "a:2", 1)
-    give(bank, "s2", NEW)
-    comes_back(bank, "s2")
-    goes_by(bank, 20)
+    bank = left_with_the_next_version_only()
     assert view_of(bank).in_sync == {"s1"}
     migrate(bank)
     bank.deliver_all()
@@ -371,13 +377,7 @@ def test_who_cannot_run_the_version_before_waits_for_the_next_one() -> None:
 def test_who_knows_the_next_version_only_says_that_it_waits_for_that_and_then_what_it_does() -> None:
     """What the primary's version was when they met is no reason to replace a module, when it is another one
     by now."""
-    bank = pair(BOTH, BOTH)
-    dies(bank, "s2")
-    bank.settle(lambda: view_of(bank).in_sync == {"s1"})
-    bank.withdraw("s1", "a:2", 1)
-    give(bank, "s2", NEW)
-    comes_back(bank, "s2")
-    goes_by(bank, 20)
+    bank = left_with_the_next_version_only()
     assert why_not_in_sync(bank.replicas["s2"].condition(), None) == (
         "the class here is of version 2, and s1 leads with a state of version 1: this server is let in once "
         "that is migrated, and s1 says what it waits for"

@@ -163,7 +163,7 @@ def test_a_log_that_is_begun_anew_is_still_the_one_that_is_synced(tmp_path: Path
     inode = (tmp_path / "bank.db-wal").stat().st_ino
     for number in range(1, 4):
         write(journal, number)
-        journal._log._bring_in()
+        journal._log.bring_in()
     journal.sync()
     assert (tmp_path / "bank.db-wal").stat().st_ino == inode
     assert synced[-1] == "bank.db-wal"
